@@ -1,0 +1,203 @@
+"""How each file format becomes a table of named columns; what the columns mean is not decided here.
+
+Text files are read as text throughout: whether an id is a number is decided for a whole column at
+once, so that nothing is lost to a guess on its first rows.
+"""
+
+import csv
+import gzip
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from macrid.errors import DataError
+
+_MOVIELENS = {
+    "ratings.dat": ("::", ["user_id", "item_id", "rating", "timestamp"]),
+    "movies.dat": ("::", ["item_id", "title", "genres"]),
+    "u.data": ("\t", ["user_id", "item_id", "rating", "timestamp"]),
+}
+# ML-100k's u.item keeps one 0/1 column per genre, in the order of its u.genre file.
+_ML_100K_GENRES = (
+    "unknown|Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|Film-Noir|"
+    "Horror|Musical|Mystery|Romance|Sci-Fi|Thriller|War|Western"
+).split("|")
+# What a folder is read from, first match first.
+_FOLDER_FILES = ("interactions.parquet", "ratings.dat", "u.data", "ratings.csv")
+_HEAD = 65_536
+
+
+def read_table(source: Any) -> pl.DataFrame:
+    """Any source as a frame with the columns it came with.
+
+    Raises:
+        DataError: If it is missing, empty, damaged, or of no known kind.
+    """
+    if isinstance(source, str | Path):
+        return _read_path(Path(source).expanduser())
+    try:
+        if isinstance(source, pl.LazyFrame):
+            return source.collect()
+        if isinstance(source, pl.DataFrame):
+            return source
+        if hasattr(source, "tocoo"):
+            return _from_sparse(source)
+        if hasattr(source, "__arrow_c_stream__") or isinstance(source, dict):
+            return pl.DataFrame(source)
+    except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
+        raise DataError(f"cannot read the frame: {_first_line(error)}") from error
+    raise DataError(
+        f"cannot read events from a {type(source).__name__}; give a path, a frame (polars, pandas, "
+        "pyarrow, duckdb), or a scipy sparse matrix"
+    )
+
+
+def features_beside(
+    source: Any, parse: Callable[[pl.DataFrame], pl.DataFrame]
+) -> pl.DataFrame | None:
+    """The ``items.parquet`` that lies beside a file or in a folder of events, if one does."""
+    if not isinstance(source, str | Path):
+        return None
+    path = Path(source).expanduser()
+    folder = path if path.is_dir() else path.parent
+    known = path.is_dir() or path.name == "interactions.parquet"
+    items = folder / "items.parquet"
+    return parse(read_table(items)) if known and items.is_file() else None
+
+
+def _read_path(path: Path) -> pl.DataFrame:
+    """One file or folder."""
+    if not path.exists():
+        raise DataError(f"there is no file or folder {str(path)!r}; check the path")
+    if path.is_dir():
+        return _read_folder(path)
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty; an event log with users and items is expected")
+    name = path.name.lower().removesuffix(".gz")
+    try:
+        if name.endswith((".parquet", ".pq")):
+            return pl.read_parquet(path, hive_partitioning=False)
+        if name.endswith(".npz"):
+            return _read_npz(path)
+        if name in _MOVIELENS or name == "u.item" or name.endswith((".csv", ".tsv", ".inter", ".item")):
+            return _read_text(path, name)
+    except (pl.exceptions.PolarsError, OSError, EOFError) as error:
+        raise DataError(f"cannot read {path}: {_first_line(error)}") from error
+    raise DataError(
+        f"{path} is of no known kind; known are .csv, .tsv, .parquet, .inter, .npz, ratings.dat, u.data, "
+        "a folder of Parquet files and a pro_sg folder"
+    )
+
+
+def _read_folder(folder: Path) -> pl.DataFrame:
+    """An unpacked public set, or a folder of Parquet files that are one table."""
+    for name in _FOLDER_FILES:
+        if (folder / name).is_file():
+            return _read_path(folder / name)
+    files = sorted(path for path in folder.rglob("*.parquet") if path.name != "items.parquet")
+    if not files:
+        raise DataError(
+            f"the folder {folder} holds no Parquet files, none of {', '.join(_FOLDER_FILES)}, and "
+            "is not a pro_sg folder"
+        )
+    try:
+        return pl.read_parquet(files)
+    except pl.exceptions.PolarsError as error:
+        raise DataError(
+            f"the Parquet files in {folder} cannot be read as one table: {_first_line(error)}"
+        ) from error
+
+
+def _read_text(path: Path, name: str) -> pl.DataFrame:
+    """A delimited file; every column as text."""
+    with (gzip.open(path) if path.name.endswith(".gz") else path.open("rb")) as file:
+        head = file.read(_HEAD)
+    if b"\0" in head:
+        raise DataError(f"{path} looks binary, not like {name.rsplit('.', 1)[-1]} text")
+    if name == "u.item":
+        return _read_u_item(path)
+    if name in _MOVIELENS:
+        separator, columns = _MOVIELENS[name]
+        return _read_headless(path, separator, columns)
+    line = head.decode("utf-8-sig", "replace").splitlines()[0]
+    separator = "\t" if name.endswith((".tsv", ".inter", ".item")) else _separator(line)
+    columns = next(csv.reader([line], delimiter=separator))
+    if twice := {column for column in columns if columns.count(column) > 1}:
+        raise DataError(
+            f"{path} has the column {min(twice)!r} twice; every column needs a name of its own"
+        )
+    table = _read_csv(path, separator=separator)
+    if not name.endswith((".inter", ".item")):
+        return table
+    sequences = [c for c in table.columns if c.endswith("_seq")]
+    table = table.with_columns(pl.col(sequences).str.split(" ")) if sequences else table
+    return table.rename({column: column.split(":")[0] for column in table.columns})
+
+
+def _read_csv(path: Path, **options: Any) -> pl.DataFrame:
+    """CSV as text, broken UTF-8 refused."""
+    try:
+        return pl.read_csv(path, infer_schema=False, **options)
+    except pl.exceptions.ComputeError as error:
+        if "utf" not in str(error).lower():
+            raise
+        raise DataError(
+            f"{path} is not valid UTF-8; convert it first, for example with "
+            "iconv -f latin1 -t utf-8"
+        ) from error
+
+
+def _separator(line: str) -> str:
+    """Which of the usual separators the header uses most."""
+    return max(",;\t|", key=line.count)
+
+
+def _read_headless(path: Path, separator: str, columns: list[str]) -> pl.DataFrame:
+    """MovieLens's older files: no header, Latin-1, and separators of two characters."""
+    lines = pl.Series("line", path.read_text(encoding="latin-1").splitlines())
+    fields = lines.str.split_exact(separator, len(columns) - 1).struct.rename_fields(columns)
+    table = fields.struct.unnest()
+    short = table[columns[-1]].is_null()
+    if short.any():
+        row = short.arg_true()[0]
+        raise DataError(
+            f"line {row + 1:,} of {path} is {lines[row]!r}; {len(columns)} fields "
+            f"({', '.join(columns)}) with {separator!r} between them are expected"
+        )
+    return table
+
+
+def _read_u_item(path: Path) -> pl.DataFrame:
+    """ML-100k's item table: id, title, dates and address, then a flag per genre."""
+    names = ["item_id", "title", "release_date", "video_release_date", "address", *_ML_100K_GENRES]
+    table = _read_headless(path, "|", names)
+    genre = [
+        pl.when(pl.col(name) == "1").then(pl.lit(name)) for name in _ML_100K_GENRES
+    ]
+    return table.select("item_id", "title", "release_date", genres=pl.concat_list(genre).list.drop_nulls())
+
+
+def _read_npz(path: Path) -> pl.DataFrame:
+    """A scipy sparse matrix: rows are users, columns items, their numbers the ids."""
+    from scipy.sparse import load_npz
+
+    try:
+        return _from_sparse(load_npz(path))
+    except (ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path} is not a scipy sparse matrix (scipy.sparse.save_npz): {_first_line(error)}"
+        ) from error
+
+
+def _from_sparse(matrix: Any) -> pl.DataFrame:
+    """The stored entries of a users × items matrix."""
+    entries = matrix.tocoo()
+    return pl.DataFrame({"user_id": entries.row, "item_id": entries.col, "weight": entries.data})
+
+
+def _first_line(error: Exception) -> str:
+    """What an exception says, without its appendix."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,250 @@
+"""From any event log to `Interactions`: find the columns, check the values, filter, merge.
+
+A source is a path or a frame. Files: CSV and TSV (also gzipped), Parquet (a file or a folder), RecBole
+``.inter``, MovieLens ``ratings.dat``, ``u.data`` and ``ratings.csv`` (or the unpacked folder), scipy
+``.npz``, a ``pro_sg/`` folder. Frames: polars, pandas, pyarrow, duckdb, anything that speaks Arrow, and
+scipy sparse matrices. How each format becomes a table is `macrid.data.formats`; here its columns get
+their meaning.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from macrid.data.formats import features_beside, read_table
+from macrid.data.interactions import Interactions, concat
+from macrid.data.splits import is_split_folder, read_split
+from macrid.data.vocabulary import clean_ids
+from macrid.errors import DataError
+
+# The usual names of each column, compared in lower case without punctuation: userId is userid.
+ALIASES = {
+    "user_id": "user userid uid customer customerid visitor visitorid reviewerid memberid",
+    "item_id": "item itemid iid sid movie movieid product productid asin book bookid artist artistid "
+    "track trackid song songid article articleid business businessid poi poiid location locationid",
+    "weight": "weight rating ratings count plays playcount listencount quantity score stars",
+    "timestamp": "timestamp time ts date datetime eventtime unixreviewtime",
+}
+
+
+def read(
+    source: Any,
+    *,
+    items: Any = None,
+    columns: Mapping[str, str] | None = None,
+    min_weight: float | None = None,
+    min_user_events: int = 1,
+    min_item_events: int = 1,
+) -> Interactions:
+    """Read an event log.
+
+    Ids stay what they are, integers or strings (``"007"`` included). Events below ``min_weight`` are
+    dropped; then a pair (user, item) that occurs several times becomes one event with the summed weight and
+    the latest time; then rare items are dropped, then users with too few events left: once each, in
+    that order, as the published recipe does.
+
+    Args:
+        source: A path or a frame; see the top of this module. A ``pro_sg/`` folder is read whole;
+            `read_split` keeps its split.
+        items: A second table with one row per item: titles, list columns such as genres, anything.
+            By default the ``items.parquet`` beside the events, if there is one.
+        columns: What the columns are called where the usual names do not find them, such as
+            ``{"user_id": "who", "item_id": "what"}``.
+        min_weight: Smallest weight that counts, such as 4 of 5 stars. By default everything counts.
+        min_user_events: Users with fewer events are dropped.
+        min_item_events: Items with fewer users are dropped.
+
+    Returns:
+        Users in ascending order of id.
+
+    Raises:
+        DataError: If the source is missing, empty, damaged or ambiguous, a weight is not a finite
+            number of at least 0, or nothing is left after filtering.
+
+    Example:
+        >>> log = pl.DataFrame({"userId": [1, 1, 2], "movieId": ["a", "b", "a"], "rating": [5, 2, 4]})
+        >>> read(log, min_weight=4)
+        Interactions(2 users, 1 items, 2 events)
+    """
+    features = read_features(items) if items is not None else features_beside(source, _features)
+    if isinstance(source, str | Path) and is_split_folder(source):
+        split = read_split(source, features=features)
+        groups = (split.validation, split.test)
+        parts = [split.train, *(part for g in groups for part in (g.fold_in, g.held_out))]
+        events = concat(parts).to_frame()
+    else:
+        events = _events(read_table(source), columns or {})
+    events = _check_weights(events, min_weight)
+    events = _merge(events)
+    events = _filter(events, min_user_events, min_item_events)
+    return Interactions.from_events(events, features=features)
+
+
+def read_features(source: Any) -> pl.DataFrame:
+    """What is known of items: ``item_id`` first, then every other column as it is.
+
+    Text columns named genres, tags or categories with ``|`` between their values become lists.
+
+    Args:
+        source: A path (Parquet, CSV, TSV, ``movies.dat``, ``u.item``, RecBole ``.item``) or a frame.
+
+    Raises:
+        DataError: If it cannot be read, has no item column, or an item twice.
+
+    Example:
+        >>> read_features(pl.DataFrame({"movieId": [1], "genres": ["Comedy|War"]})).row(0)
+        (1, ['Comedy', 'War'])
+    """
+    return _features(read_table(source))
+
+
+def _features(table: pl.DataFrame) -> pl.DataFrame:
+    """A raw table as item features."""
+    name = find_column("item_id", table.columns, {})
+    if name is None:
+        raise _no_column("item_id", table.columns)
+    ids = clean_ids(table[name], name).alias("item_id")
+    if ids.n_unique() != len(ids):
+        twice = ids.filter(ids.is_duplicated())[0]
+        raise DataError(f"the item table has item {twice!r} twice; one row per item is expected")
+    others = table.drop(name)
+    lists = [
+        pl.col(column).str.split("|")
+        for column, dtype in others.schema.items()
+        if dtype == pl.String and _plain(column) in ("genres", "tags", "categories")
+    ]
+    return others.with_columns(lists).insert_column(0, ids)
+
+
+def find_column(meaning: str, names: list[str], given: Mapping[str, str]) -> str | None:
+    """Which column holds the users, items, weights or times; None if none does.
+
+    Raises:
+        DataError: If several could, or the one that was named does not exist.
+
+    Example:
+        >>> find_column("user_id", ["userId", "movieId"], {})
+        'userId'
+    """
+    if meaning in given:
+        if given[meaning] not in names:
+            raise DataError(
+                f"there is no column {given[meaning]!r}; the columns are {', '.join(names)}"
+            )
+        return given[meaning]
+    free = [name for name in names if name not in given.values()]
+    found = [name for name in free if _plain(name) in [_plain(meaning), *ALIASES[meaning].split()]]
+    if len(found) > 1:
+        raise DataError(
+            f"columns {', '.join(found)} could all be the {meaning}; name the one that is meant "
+            f"(columns={{{meaning!r}: {found[0]!r}}}, or --column {meaning}={found[0]})"
+        )
+    return found[0] if found else None
+
+
+def _plain(name: str) -> str:
+    """A column's name as it is compared."""
+    return "".join(letter for letter in name.split(":")[0].lower() if letter.isalnum())
+
+
+def _no_column(meaning: str, names: list[str]) -> DataError:
+    """The sentence for a table without users or items."""
+    return DataError(
+        f"no {meaning} column among {', '.join(map(repr, names))}; looked for {meaning} and "
+        f"{', '.join(ALIASES[meaning].split())}; name it with columns={{{meaning!r}: ...}} "
+        f"or --column {meaning}=NAME"
+    )
+
+
+def _events(table: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
+    """A raw table as ``user_id, item_id, weight`` and perhaps ``timestamp``, rows in order."""
+    if unknown := set(columns) - set(ALIASES):
+        raise ValueError(f"columns names {sorted(unknown)}; it may name {', '.join(ALIASES)}")
+    names = {meaning: find_column(meaning, table.columns, columns) for meaning in ALIASES}
+    if table.is_empty():
+        raise DataError("the source holds no events; there is nothing to learn from")
+    events = {}
+    for meaning in ("user_id", "item_id"):
+        name = names[meaning]
+        if name is None:
+            raise _no_column(meaning, table.columns)
+        events[meaning] = clean_ids(table[name], name)
+    weight, time = names["weight"], names["timestamp"]
+    events["weight"] = pl.repeat(1.0, len(table), eager=True) if weight is None else table[weight]
+    if time is not None and table[time].null_count() < len(table):
+        events["timestamp"] = _seconds(table[time])
+    return pl.DataFrame(events)
+
+
+def _seconds(times: pl.Series) -> pl.Series:
+    """Times as whole seconds since 1970; null where there is none."""
+    if times.dtype == pl.String:
+        numbers = times.cast(pl.Float64, strict=False)
+        if numbers.null_count() == times.null_count():
+            times = numbers
+        else:
+            try:
+                times = times.str.to_datetime(time_zone="UTC")
+            except pl.exceptions.PolarsError as error:
+                raise DataError(
+                    f"column {times.name!r} holds times such as {times.drop_nulls()[0]!r}; they are "
+                    "seconds since 1970 or dates such as 2026-01-31T12:00:00"
+                ) from error
+    if times.dtype == pl.Date:
+        times = times.cast(pl.Datetime)
+    if isinstance(times.dtype, pl.Datetime):
+        return times.dt.epoch("s")
+    return times.cast(pl.Int64, strict=False)
+
+
+def _check_weights(events: pl.DataFrame, min_weight: float | None) -> pl.DataFrame:
+    """Weights as finite numbers of at least 0, and only those that count."""
+    raw = events["weight"]
+    weight = raw.cast(pl.Float64, strict=False)
+    strange = weight.is_null() | ~weight.is_finite()
+    if min_weight is None:
+        strange |= weight < 0
+    if strange.any():
+        row = strange.arg_true()[0]
+        raise DataError(
+            f"{strange.sum():,} of {len(raw):,} weights are not numbers of at least 0 (row {row + 1:,} "
+            f"has {raw[row]!r}); mend them, or keep only events from a smallest weight on with "
+            "min_weight (--min-weight), which drops negative ones"
+        )
+    events = events.with_columns(weight)
+    if min_weight is None:
+        return events
+    kept = events.filter(pl.col("weight") >= min_weight)
+    if kept.is_empty():
+        raise DataError(
+            f"no event has a weight of {min_weight:g} or more; the weights reach from "
+            f"{weight.min():g} to {weight.max():g}; lower min_weight"
+        )
+    return kept
+
+
+def _merge(events: pl.DataFrame) -> pl.DataFrame:
+    """One event per pair, where it first stood: weights summed, the latest time."""
+    keys = ["user_id", "item_id"]
+    if events.select(keys).n_unique() == len(events):
+        return events
+    merged = [pl.col("weight").sum(), *([pl.col("timestamp").max()] * ("timestamp" in events.columns))]
+    return events.group_by(keys, maintain_order=True).agg(merged)
+
+
+def _filter(events: pl.DataFrame, min_user_events: int, min_item_events: int) -> pl.DataFrame:
+    """Drop rare items, then rare users, once."""
+    n_events = len(events)
+    if min_item_events > 1:
+        events = events.filter(pl.len().over("item_id") >= min_item_events)
+    if min_user_events > 1:
+        events = events.filter(pl.len().over("user_id") >= min_user_events)
+    if events.is_empty():
+        raise DataError(
+            f"no user is left: of {n_events:,} events, none is by a user with {min_user_events} "
+            f"or more events on items with {min_item_events} or more users; lower min_user_events "
+            "(--min-user-events) or min_item_events (--min-item-events)"
+        )
+    return events

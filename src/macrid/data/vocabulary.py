@@ -1,0 +1,127 @@
+"""Which id is which row: people speak in ids, arrays in rows, and only this file translates.
+
+Ids are strings or 64-bit integers, whichever the data held, and come back as they went in. Rows count
+from 0. Ids that arrive in the other type are tried in the vocabulary's own: ``"296"`` finds the
+integer 296, because a command line and a JSON key can only say strings.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from macrid.errors import DataError, UnknownItem
+
+
+class Vocabulary:
+    """Ids in row order, with the way back.
+
+    Args:
+        ids: Distinct ids without nulls, integers or strings; the position is the row.
+
+    Raises:
+        DataError: If an id is missing, appears twice, or is neither an integer nor a string.
+
+    Example:
+        >>> movies = Vocabulary(["tt1", "tt7"])
+        >>> movies.number("tt7"), movies.id(0), movies.numbers(["tt7", "tt9"]).tolist()
+        (1, 'tt1', [1, -1])
+    """
+
+    def __init__(self, ids: Any) -> None:
+        self.ids = clean_ids(pl.Series("id", ids), "id")
+        if self.ids.n_unique() != len(self.ids):
+            twice = self.ids.filter(self.ids.is_duplicated())[0]
+            raise DataError(f"id {twice!r} appears twice; every id needs a row of its own")
+        self._rows = pl.DataFrame({"id": self.ids}).with_row_index("row")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocabulary) and self.ids.equals(other.ids)
+
+    __hash__ = None  # type: ignore[assignment]  # compared by content, never used as a key
+
+    def __contains__(self, item: object) -> bool:
+        return bool(self.numbers([item])[0] >= 0)
+
+    def id(self, number: int) -> str | int:
+        """The id of a row."""
+        return self.ids[number]
+
+    def number(self, item: str | int) -> int:
+        """The row of an id.
+
+        Raises:
+            UnknownItem: If the vocabulary does not hold it.
+        """
+        row = int(self.numbers([item])[0])
+        if row < 0:
+            raise UnknownItem(
+                f"item {item!r} is not in the model's {len(self):,} items; "
+                "it may have been filtered as too rare in training"
+            )
+        return row
+
+    def numbers(self, ids: Iterable[Any]) -> np.ndarray:
+        """The row of each id; -1 where the vocabulary does not hold it."""
+        wanted = pl.Series("id", ids, strict=False)
+        if wanted.dtype == pl.Null or len(self) == 0:
+            return np.full(len(wanted), -1)
+        if wanted.dtype != self.ids.dtype:
+            wanted = wanted.cast(self.ids.dtype, strict=False)
+        found = pl.DataFrame({"id": wanted}).join(
+            self._rows, on="id", how="left", maintain_order="left"
+        )
+        return found["row"].cast(pl.Int64).fill_null(-1).to_numpy()
+
+
+def clean_ids(ids: pl.Series, what: str) -> pl.Series:
+    """Ids as ``Int64`` or ``String``, with nothing lost.
+
+    Integers written as text become integers only if every one of them reads back as it was
+    written, so that ``"007"`` stays itself. Whole floats (what pandas makes of integers beside a
+    missing value) become integers.
+
+    Args:
+        ids: The raw column.
+        what: The column's name, for the sentence of an error.
+
+    Raises:
+        DataError: If an id is missing or empty, or the column holds neither integers nor strings.
+
+    Example:
+        >>> clean_ids(pl.Series(["7", "12"]), "user").to_list()
+        [7, 12]
+        >>> clean_ids(pl.Series(["007", "12"]), "user").to_list()
+        ['007', '12']
+    """
+    if ids.dtype.is_float():
+        whole = ids.cast(pl.Int64, strict=False)
+        if (whole.cast(pl.Float64) != ids.cast(pl.Float64)).any():
+            raise DataError(f"column {what!r} holds fractions; ids are whole numbers or text")
+        ids = whole
+    if isinstance(ids.dtype, pl.Categorical | pl.Enum):
+        ids = ids.cast(pl.String)
+    if ids.dtype == pl.String:
+        ids = _as_integers(ids)
+    elif ids.dtype.is_integer():
+        ids = ids.cast(pl.Int64 if (ids.max() or 0) < 2**63 else pl.String)
+    elif ids.dtype != pl.Null:
+        raise DataError(f"column {what!r} holds {ids.dtype}; ids are whole numbers or text")
+    missing = ids.is_null() | (ids == "" if ids.dtype == pl.String else False)
+    if missing.any():
+        raise DataError(
+            f"{missing.sum():,} of {len(ids):,} rows have no {what!r} (the first is row "
+            f"{missing.arg_true()[0] + 1:,}); remove them or give them an id"
+        )
+    return ids
+
+
+def _as_integers(ids: pl.Series) -> pl.Series:
+    """Text as integers where that is reversible for all of it."""
+    numbers = ids.cast(pl.Int64, strict=False)
+    same = (numbers.cast(pl.String) == ids).fill_null(value=False)
+    return numbers if len(ids) and same.all() else ids

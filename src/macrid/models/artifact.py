@@ -1,0 +1,160 @@
+"""Model folders: JSON, safetensors and Parquet, which people and other programs can open.
+
+``config.json`` (model, settings, versions, data fingerprint, format version, digests of the other
+files), ``model.safetensors``, ``items.parquet`` (ids and features in row order), ``metrics.json``,
+``README.md`` (a model card). Reading one never runs code from it. ``config.json`` is written last: a
+folder without it, or with files that are not the ones it lists, is not a model.
+"""
+
+import hashlib
+import io
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+
+from macrid.data.files import replace_file
+from macrid.errors import ArtifactError, MacridError
+from macrid.models.catalog import model_class
+from macrid.models.recommender import Recommender
+
+FORMAT = 1
+_FILES = ("model.safetensors", "items.parquet")
+_PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
+
+
+def save(model: Recommender, folder: Path) -> None:
+    """Write a model folder; an older model in it is replaced, anything else is left alone.
+
+    Raises:
+        ArtifactError: If it cannot be written.
+    """
+    ids = model.items  # refuses a model that is not fitted
+    table = io.BytesIO()
+    assert model.catalogue is not None
+    model.catalogue.write_parquet(table)
+    tensors = {name: tensor.contiguous() for name, tensor in model.tensors().items()}
+    content = {"model.safetensors": safetensors.torch.save(tensors), "items.parquet": table.getvalue()}
+    config = {
+        "format": FORMAT,
+        "model": model.name,
+        "settings": model.settings.model_dump(),
+        "n_items": len(ids),
+        "training": model.training,
+        "versions": {name: version(name) for name in ("macrid", "torch", "polars")},
+        "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in content.items()},
+    }
+    content["metrics.json"] = _json(model.metrics)
+    content["README.md"] = _card(model).encode()
+    content["config.json"] = _json(config)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in content.items():
+            replace_file(folder / name, data)
+    except OSError as error:
+        raise ArtifactError(f"cannot write the model to {folder}: {error.strerror}") from error
+
+
+def load(folder: str | Path) -> Recommender:
+    """Read a model folder.
+
+    Raises:
+        ArtifactError: If it is missing, foreign, damaged, or of a newer format.
+    """
+    folder = Path(folder)
+    config = _config(folder)
+    data = {name: _read(folder, name, config) for name in _FILES}
+    try:
+        model = model_class(config["model"])(**config["settings"])
+        model.catalogue = pl.read_parquet(data["items.parquet"])
+        if len(model.items) != config["n_items"]:
+            raise ValueError(f"items.parquet has {len(model.items)} items, not {config['n_items']}")
+        model.restore(safetensors.torch.load(data["model.safetensors"]))
+    except (MacridError, ValueError, KeyError, TypeError, SafetensorError, pl.exceptions.PolarsError) as e:
+        raise ArtifactError(f"the model in {folder} is damaged: {_first_line(e)}") from e
+    model.training = config["training"]
+    metrics = folder / "metrics.json"
+    model.metrics = json.loads(metrics.read_bytes()) if metrics.is_file() else {}
+    return model
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """The checked ``config.json``."""
+    if not folder.is_dir():
+        raise ArtifactError(f"there is no model folder {str(folder)!r}; check the path")
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ArtifactError(
+            f"{folder} holds no config.json, so it is no model of macrid; a model folder is what "
+            "macrid train --out or model.save wrote (an unfinished run is finished by --resume)"
+        )
+    try:
+        config = json.loads(path.read_bytes())
+        newer = config["format"] > FORMAT
+        known = {key: config[key] for key in ("model", "settings", "n_items", "training", "sha256")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{path} is not a macrid model's: {_first_line(error)}") from error
+    if newer:
+        raise ArtifactError(
+            f"the model in {folder} has format {config['format']}, this macrid reads up to {FORMAT}; "
+            "update macrid"
+        )
+    return known
+
+
+def _read(folder: Path, name: str, config: dict[str, Any]) -> bytes:
+    """A file's bytes, if they are the ones that were saved."""
+    try:
+        data = (folder / name).read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"the model in {folder} lacks {name}: {error.strerror}") from error
+    if data.startswith(_PICKLES):
+        raise ArtifactError(
+            f"{folder / name} is a pickle, which can run code when it is loaded; macrid reads "
+            "safetensors only"
+        )
+    if hashlib.sha256(data).hexdigest() != config["sha256"].get(name):
+        raise ArtifactError(
+            f"{folder / name} is not the file that was saved (truncated or changed since); copy the "
+            "folder again, or train anew"
+        )
+    return data
+
+
+def _json(value: Any) -> bytes:
+    """JSON for people."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _first_line(error: Exception) -> str:
+    """What an exception says, without its appendix."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _card(model: Recommender) -> str:
+    """The model card."""
+    card = [f"# {type(model).__name__}", "", "A recommender trained with macrid.", "", "## Settings", ""]
+    card += [f"- {name}: {value}" for name, value in model.settings.model_dump().items()]
+    card += ["", "## Training", ""]
+    card += [f"- {name}: {value}" for name, value in model.training.items()]
+    test = model.metrics.get("test", {})
+    if test:
+        card += ["", "## Measured on test users", "", "| metric | mean | standard error | users |"]
+        card += ["|---|---|---|---|"]
+        card += [f"| {n} | {m['mean']:.4f} | {m['se']:.4f} | {m['n']} |" for n, m in test.items()]
+    card += [
+        "",
+        "## Use",
+        "",
+        "```python",
+        "import macrid",
+        'model = macrid.load("this folder")',
+        'model.recommend({"me": ["an item id"]}, k=10)',
+        "```",
+    ]
+    return "\n".join(card) + "\n"

@@ -1,0 +1,30 @@
+"""Which models there are, by the name that the command line knows them by."""
+
+import difflib
+
+from macrid.errors import SettingsError
+from macrid.models.ease import EASE
+from macrid.models.macridvae import MacridVAE
+from macrid.models.popularity import Popularity
+from macrid.models.recommender import Recommender
+
+MODELS: dict[str, type[Recommender]] = {
+    model.name: model for model in (MacridVAE, EASE, Popularity)
+}
+
+
+def model_class(name: str) -> type[Recommender]:
+    """A model by name.
+
+    Raises:
+        SettingsError: If there is none of that name.
+
+    Example:
+        >>> model_class("ease").__name__
+        'EASE'
+    """
+    if name not in MODELS:
+        near = difflib.get_close_matches(name, MODELS, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise SettingsError(f"there is no model {name!r}; {hint}known: {', '.join(MODELS)}")
+    return MODELS[name]

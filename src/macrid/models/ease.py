@@ -1,0 +1,90 @@
+"""EASE: a linear item-item model in closed form (Steck, WWW 2019), and hard to beat."""
+
+import os
+from typing import Annotated
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from macrid.data.histories import Histories
+from macrid.data.interactions import Interactions
+from macrid.data.splits import HeldOut
+from macrid.errors import TooLarge
+from macrid.models.recommender import Recommender
+from macrid.training.settings import Settings, no_options
+
+
+class EASESettings(Settings):
+    """Its one setting."""
+
+    regularization: Annotated[float, Field(gt=0, description="lambda, the ridge")] = 500.0
+
+
+class EASE(Recommender):
+    r"""Item-item weights :math:`B` that best rebuild histories, with a zero diagonal.
+
+    With :math:`P = (X^\top X + \lambda I)^{-1}`, :math:`B_{ij} = -P_{ij} / P_{jj}` (Steck, 2019, Eq. 8).
+    Memory grows with the square of the catalogue, so a large one is refused.
+
+    Args:
+        settings: ``regularization=500.0``.
+
+    Example:
+        >>> from macrid.data.readers import read
+        >>> clicks = read({"user": [0, 0, 1, 1, 2], "item": ["a", "b", "a", "b", "c"]})
+        >>> EASE(regularization=1).fit(clicks).recommend({"me": ["a"]}, k=1)["item_id"].item()
+        'b'
+    """
+
+    name = "ease"
+    Settings = EASESettings
+    settings: EASESettings
+    weights: Tensor
+
+    def _fit(self, train: Interactions, validation: HeldOut | None, options: dict) -> None:
+        no_options(self.name, options)
+        n_items = train.n_items
+        needed, available = 3 * 8 * n_items**2, _free_memory()
+        if needed > available:
+            raise TooLarge(
+                f"EASE on {n_items:,} items needs about {needed / 2**30:.1f} GiB and "
+                f"{available / 2**30:.1f} GiB are free; drop rare items (min_item_events), or use "
+                "a model whose memory grows with the catalogue and not with its square",
+                needed=needed,
+                available=available,
+            )
+        matrix = train.matrix().astype(np.float64)
+        gram = torch.from_numpy((matrix.T @ matrix).toarray())
+        gram.diagonal().add_(self.settings.regularization)
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+        weights = inverse / -inverse.diagonal()
+        weights.fill_diagonal_(0)
+        self.weights = weights.float()
+
+    def scores(self, histories: Histories) -> Tensor:
+        """Sums of the rows of each person's items."""
+        return torch.nn.functional.embedding_bag(
+            histories.items, self.weights, histories.offsets, mode="sum", include_last_offset=True
+        )
+
+    def item_similarity(self, rows: Tensor) -> Tensor:
+        """What having an item adds to each other's score."""
+        return self.weights[rows].clone()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The item-item weights."""
+        return {"weights": self.weights}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take the weights."""
+        n_items = len(self.items)
+        if tensors["weights"].shape != (n_items, n_items):
+            raise ValueError(f"the weights are not {n_items} × {n_items}")
+        self.weights = tensors["weights"]
+
+
+def _free_memory() -> int:
+    """Bytes that could be used without swapping."""
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

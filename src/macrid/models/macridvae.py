@@ -1,0 +1,184 @@
+"""MacridVAE: preferences disentangled into concepts and dimensions (Ma et al., NeurIPS 2019)."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from macrid.data.histories import Histories
+from macrid.data.interactions import Interactions, concat
+from macrid.data.splits import HeldOut
+from macrid.models.recommender import Recommender
+from macrid.models.vae import VAE
+from macrid.parts.concepts import Assignment, Prototypes, Sampling
+from macrid.parts.decoders import MixtureDecoder
+from macrid.parts.encoders import ConceptEncoder
+from macrid.parts.items import ItemVectors
+from macrid.parts.latents import SphericalLatent
+from macrid.training.settings import Settings, TrainingSettings
+
+
+class MacridVAESettings(Settings):
+    """The authors' defaults; each name is the glossary's."""
+
+    n_concepts: Annotated[int, Field(ge=1, description="K, number of concepts")] = 7
+    n_dims: Annotated[int, Field(ge=1, description="d, dimensions of each concept")] = 100
+    beta: Annotated[float, Field(ge=0, description="final weight of the KL divergence")] = 0.2
+    tau: Annotated[float, Field(gt=0, description="temperature of the cosines")] = 0.1
+    prior_std: Annotated[float, Field(gt=0, description="sigma0, the prior's scale")] = 0.075
+    dropout: Annotated[float, Field(ge=0, lt=1, description="share of events dropped")] = 0.5
+    l2: Annotated[float, Field(ge=0, description="weight of the squared weights")] = 0.0
+    similarity: Annotated[
+        Literal["cosine", "inner"],
+        Field(description="inner product is the ablation of the paper's Figure 2e"),
+    ] = "cosine"
+    assignment_sampling: Annotated[
+        Sampling, Field(description="noise on the assignments in training")
+    ] = "relaxed"
+    assignment: Annotated[
+        Assignment, Field(description="after training: soft is the authors' code, mode their paper")
+    ] = "soft"
+
+
+def macrid_vae(n_items: int, settings: MacridVAESettings) -> VAE:
+    """The network of Ma et al. (2019), where numbers become parts.
+
+    Example:
+        >>> network = macrid_vae(6, MacridVAESettings(n_concepts=2, n_dims=4)).eval()
+        >>> tuple(network.scores(Histories.from_lists([[0, 5], [2]])).shape)
+        (2, 6)
+    """
+    s = settings
+    items = ItemVectors(n_items, s.n_dims, cosine=s.similarity == "cosine")
+    prototypes = Prototypes(
+        items, s.n_concepts, tau=s.tau, sampling=s.assignment_sampling, assignment=s.assignment
+    )
+    encoder = ConceptEncoder(n_items, s.n_dims, dropout=s.dropout)
+    return VAE(
+        concepts=prototypes,
+        latent=SphericalLatent(encoder, prior_std=s.prior_std),
+        decoder=MixtureDecoder(items, tau=s.tau),
+    )
+
+
+class MacridVAE(Recommender):
+    """Disentangled preferences from implicit feedback.
+
+    Args:
+        settings: Fields of `MacridVAESettings`: ``n_concepts=7, n_dims=100, beta=0.2, tau=0.1,
+            prior_std=0.075, dropout=0.5, l2=0.0, similarity="cosine",
+            assignment_sampling="relaxed", assignment="soft"``.
+
+    Raises:
+        SettingsError: If a setting is unknown or out of bounds.
+
+    Example:
+        >>> from macrid.data.readers import read
+        >>> clicks = read({"user": [0, 0, 1, 1], "item": ["a", "b", "b", "c"]})
+        >>> model = MacridVAE(n_concepts=2, n_dims=4).fit(clicks, epochs=2)
+        >>> model.recommend({"me": ["b"]}, k=2).shape
+        (2, 4)
+    """
+
+    name = "macridvae"
+    Settings = MacridVAESettings
+    settings: MacridVAESettings
+    network: VAE
+
+    def _fit(self, train: Interactions, validation: HeldOut | None, options: dict) -> None:
+        """See `train_network`, which takes the options."""
+        self._train(train, validation, **options)
+
+    def _train(
+        self,
+        train: Interactions,
+        validation: HeldOut | None,
+        *,
+        refit: bool = False,
+        folder: str | Path | None = None,
+        resume: bool = False,
+        progress: bool = False,
+        **training: Any,
+    ) -> None:
+        """Options of `fit`.
+
+        Args:
+            train: Training users.
+            validation: Held-out users, to choose the epoch by.
+            refit: Train once more on everyone, validation users included, for the best number of
+                epochs.
+            folder: Where the log and a checkpoint of each epoch go.
+            resume: Go on from the checkpoint in ``folder``, if there is one.
+            progress: Show a progress bar on stderr.
+            training: Fields of `TrainingSettings`: ``epochs=200, batch_size=500,
+                learning_rate=1e-3, patience=None, seed=98765, precision="32", device="auto",
+                threads=None``.
+        """
+        from macrid.training.fit import Objective, fit_network  # Lightning takes seconds to import
+
+        settings = TrainingSettings.of(training)
+        identity = {
+            "model": self.name,
+            **self.settings.model_dump(),
+            **settings.same_run(),
+            "data": train.fingerprint(),
+        }
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            self.network = macrid_vae(train.n_items, self.settings)
+            done = fit_network(
+                self.network,
+                train,
+                validation,
+                Objective(self.settings.beta, self.settings.l2),
+                settings,
+                folder=Path(folder) if folder else None,
+                resume=resume,
+                identity=identity,
+                progress=progress,
+            )
+        self.training |= settings.model_dump()
+        self.training |= {
+            "best_epoch": done.best_epoch,
+            "epochs_run": done.epochs,
+            "seconds": round(done.seconds, 3),
+        }
+        if refit and validation:
+            everyone = concat([train, validation.fold_in, validation.held_out])
+            again = {**training, "epochs": done.best_epoch, "patience": None}
+            self.fit(everyone.with_catalogue(train.items), progress=progress, **again)
+
+    @torch.no_grad()
+    def scores(self, histories: Histories) -> Tensor:
+        """The logit of every item, before the log-softmax over items."""
+        return self.network.scores(histories)
+
+    @torch.no_grad()
+    def item_similarity(self, rows: Tensor) -> Tensor:
+        """Cosines of the item vectors."""
+        vectors = F.normalize(self.network.decoder.items.weight, dim=-1)
+        return vectors[rows] @ vectors.T
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights by name, the shared item table once."""
+        return _once(self.network)
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Build the network and fill it."""
+        self.network = macrid_vae(len(self.items), self.settings).eval()
+        expected = _once(self.network)
+        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        wanted = {name: tuple(tensor.shape) for name, tensor in expected.items()}
+        if shapes != wanted:
+            raise ValueError(f"the weights have shapes {shapes}, but the settings ask for {wanted}")
+        with torch.no_grad():
+            for name, tensor in expected.items():
+                tensor.copy_(tensors[name])
+
+
+def _once(network: VAE) -> dict[str, Tensor]:
+    """Parameters by name; one that several parts share appears under its first name."""
+    return {name: weight.detach() for name, weight in network.named_parameters()}

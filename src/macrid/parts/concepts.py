@@ -1,0 +1,71 @@
+"""Which concept each item belongs to (macro disentanglement)."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from macrid.parts.items import ItemVectors, unit
+
+Assignment = Literal["soft", "mode"]
+Sampling = Literal["relaxed", "none"]
+
+
+class Prototypes(nn.Module):
+    r"""Concepts as points among the items; items belong to the concepts they are close to.
+
+    :math:`p(C_i = k) \propto \exp(\cos(h_i, m_k) / \tau)` (Ma et al., 2019, Eq. 6). In training the
+    assignment is a sample relaxed by the Gumbel-softmax trick at temperature 1, drawn once per step
+    for everybody in the batch; it is never made discrete, as in the authors' code.
+
+    Args:
+        items: The item vectors, shared with the decoder.
+        n_concepts: Number of prototypes.
+        tau: Temperature of the cosines.
+        sampling: ``"relaxed"`` adds Gumbel noise in training; ``"none"`` does not.
+        assignment: After training, ``"soft"`` uses the probabilities (the authors' code), ``"mode"``
+            the most probable concept alone (their paper).
+
+    Shape:
+        - output: ``(item, concept)``, log-weights whose exponentials sum to 1 over the concepts
+
+    Example:
+        >>> prototypes = Prototypes(ItemVectors(5, 3), n_concepts=2, tau=0.1).eval()
+        >>> prototypes().exp().sum(dim=-1).round(decimals=4).tolist()
+        [1.0, 1.0, 1.0, 1.0, 1.0]
+    """
+
+    items: ItemVectors
+    weight: nn.Parameter
+
+    def __init__(
+        self,
+        items: ItemVectors,
+        n_concepts: int,
+        *,
+        tau: float,
+        sampling: Sampling = "relaxed",
+        assignment: Assignment = "soft",
+    ) -> None:
+        super().__init__()
+        self.items = items
+        self.tau = tau
+        self.sampling = sampling
+        self.assignment = assignment
+        self.weight = nn.Parameter(torch.empty(n_concepts, items.weight.shape[1]))
+        nn.init.xavier_uniform_(self.weight)
+
+    def forward(self) -> Float[Tensor, "item concept"]:
+        """Log-assignments: sampled while training, as ``assignment`` says otherwise."""
+        prototypes = unit(self.weight) if self.items.cosine else self.weight
+        # Never in half precision: a cosine is divided by tau, its rounding error with it.
+        with torch.autocast(self.weight.device.type, enabled=False):
+            logits = self.items() @ prototypes.T / self.tau
+        if self.training and self.sampling == "relaxed":
+            waiting = torch.empty_like(logits).exponential_()
+            logits = logits - waiting.clamp_min(torch.finfo(logits.dtype).tiny).log()  # Gumbel(0, 1)
+        if not self.training and self.assignment == "mode":
+            return F.one_hot(logits.argmax(-1), logits.shape[1]).to(logits.dtype).log()
+        return F.log_softmax(logits, dim=-1)

@@ -1,0 +1,95 @@
+"""Lists and what they are worth: top rows of scores, and one number per user for a list.
+
+Everything works on blocks of users at once and leaves averaging to the caller. Lists are made of
+item rows; what may not be listed has a score of ``-inf`` before it comes here. Metrics are binary.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from macrid.data.histories import Histories
+
+
+@dataclass(frozen=True)
+class TopRows:
+    """The best rows of each user, best first; ``score`` is ``-inf`` where a list ends early."""
+
+    row: Int[Tensor, "user rank"]
+    score: Float[Tensor, "user rank"]
+
+
+def top_rows(scores: Float[Tensor, "user item"], k: int) -> TopRows:
+    """The ``k`` items of highest score, ties broken by the lower row; never sorts the catalogue.
+
+    ``torch.topk`` breaks ties as it likes, so score and row are packed into one integer that orders
+    as (score, then row backwards): the bits of a float, read as an integer, order as the float does.
+
+    Example:
+        >>> top_rows(torch.tensor([[1.0, 3.0, 3.0, 2.0]]), 3).row.tolist()
+        [[1, 2, 3]]
+    """
+    n_items = scores.shape[1]
+    bits = (scores.float() + 0.0).view(torch.int32).long()  # + 0.0 makes −0 into 0
+    ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
+    rows = torch.arange(n_items, device=scores.device)
+    best = ((ordered << 32) + (n_items - 1 - rows)).topk(min(k, n_items)).values
+    row = n_items - 1 - (best & 0xFFFFFFFF)
+    return TopRows(row, scores.gather(1, row))
+
+
+def mask_rows(scores: Float[Tensor, "user item"], histories: Histories) -> None:
+    """Set the scores of each user's own items to ``-inf``, in place."""
+    scores[histories.users, histories.items] = -torch.inf
+
+
+def hits(top: TopRows, held_out: Histories) -> Bool[Tensor, "user rank"]:
+    """Where each user's list holds one of their held-out items.
+
+    Example:
+        >>> top = top_rows(torch.tensor([[0.9, 0.8, 0.1]]), 2)
+        >>> hits(top, Histories.from_lists([[1]])).tolist()
+        [[False, True]]
+    """
+    width = 1 + max(int(rows.max()) if rows.numel() else 0 for rows in (top.row, held_out.items))
+    people = torch.arange(len(held_out), device=top.row.device)[:, None]
+    return torch.isin(people * width + top.row, held_out.users * width + held_out.items)
+
+
+def ndcg(
+    hit: Bool[Tensor, "user rank"], n_held_out: Int[Tensor, " user"], k: int
+) -> Float[Tensor, " user"]:
+    r"""Discounted gain of the first ``k`` places, relative to the best any list could reach.
+
+    :math:`\sum_{r \le k} \mathrm{rel}_r / \log_2(r + 1)` over the same sum for an ideal list, which is cut at
+    ``k`` too: a user with more than ``k`` held-out items can still reach 1 (Liang et al., 2018, and
+    their notebook). 0 where nothing is held out. A list shorter than ``k`` (a small catalogue) is
+    judged as far as it goes.
+
+    Example:
+        The only held-out item is ranked second, so the gain is 1 / log2(3):
+
+        >>> ndcg(torch.tensor([[False, True]]), torch.tensor([1]), k=2).round(decimals=4).item()
+        0.6309000253677368
+    """
+    discounts = 1 / torch.arange(2, k + 2, device=hit.device, dtype=torch.float64).log2()
+    gain = hit[:, :k].double() @ discounts[: hit.shape[1]]
+    ideal = torch.cat([discounts.new_zeros(1), discounts.cumsum(0)])[n_held_out.clamp(max=k)]
+    return torch.where(n_held_out > 0, gain / ideal, 0.0).float()
+
+
+def recall(
+    hit: Bool[Tensor, "user rank"], n_held_out: Int[Tensor, " user"], k: int
+) -> Float[Tensor, " user"]:
+    """Share of the held-out items among the first ``k``, out of the ``min(k, n)`` that could be.
+
+    0 where nothing is held out (the denominator as in Liang et al., 2018).
+
+    Example:
+        >>> recall(torch.tensor([[True, False, True]]), torch.tensor([4]), k=2).item()
+        0.5
+    """
+    found = hit[:, :k].sum(-1)
+    return found / n_held_out.clamp(1, k)

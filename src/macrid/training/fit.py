@@ -1,0 +1,236 @@
+"""The training loop, as a Lightning module: one network, one objective, the best epoch kept.
+
+An epoch's order and noise depend on the seed and its number alone, so that a run which was killed
+and resumed ends with the weights of one that was not.
+"""
+
+import logging
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import lightning.pytorch as lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import RichProgressBar
+from torch import Tensor, nn
+
+from macrid.data.histories import Histories
+from macrid.data.interactions import Interactions
+from macrid.data.splits import HeldOut
+from macrid.errors import DataError, TrainingDiverged
+from macrid.parts.ranking import hits, mask_rows, ndcg, top_rows
+from macrid.training.batches import held_out_batches, training_batches
+from macrid.training.checkpoint import KeepBest
+from macrid.training.objective import Network, kl_weight, squared_weights
+from macrid.training.settings import TrainingSettings
+
+MONITOR, LIST_LENGTH = "ndcg@100", 100
+WARMUP_EPOCHS = 5
+_PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is lowered: loss = −log-likelihood + beta · KL + l2 · Σ‖W‖², a mean over users."""
+
+    max_beta: float
+    l2: float = 0.0
+
+
+@dataclass(frozen=True)
+class Training:
+    """What came of it. Epochs count from 1."""
+
+    best_epoch: int
+    epochs: int
+    seconds: float
+    log: list[dict[str, float]]
+
+
+def fit_network(
+    network: nn.Module,
+    train: Interactions,
+    validation: HeldOut | None,
+    objective: Objective,
+    settings: TrainingSettings,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    identity: dict[str, Any] | None = None,
+    progress: bool = False,
+) -> Training:
+    """Train in place; the network ends with the weights of the best validation epoch.
+
+    Args:
+        network: A `Network`.
+        train: Training users.
+        validation: Whom NDCG@100 is measured on after each epoch; without them the last epoch is
+            kept.
+        objective: Weights of the terms of the loss.
+        settings: Epochs, batch size and so on.
+        folder: Where ``log.csv`` and the checkpoint of each epoch go; None keeps neither.
+        resume: Go on from the checkpoint in ``folder``, if there is one.
+        identity: What makes this run itself; resuming one with another identity is refused.
+        progress: Whether to show a bar (on a terminal) or a line per epoch (elsewhere), on stderr.
+
+    Raises:
+        TrainingDiverged: If a loss is NaN or infinite.
+        DataError: If there is nobody to train on, or the checkpoint belongs to another run.
+    """
+    if not len(train):
+        raise DataError("there are no events to train on")
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    batches = training_batches(train, settings.batch_size, seed=settings.seed)
+    warmup = WARMUP_EPOCHS * len(batches)
+    module = _Module(network, objective, settings, warmup)
+    patience = settings.patience if validation else None
+    keeper = KeepBest(MONITOR if validation else None, folder, patience)
+    checkpoint = keeper.resume_from(identity or {}, resume=resume)
+    callbacks: list[Any] = [keeper]
+    if progress:
+        bar = RichProgressBar(leave=False, console_kwargs={"stderr": True})
+        callbacks.append(bar if sys.stderr.isatty() else _Lines())
+    with _quiet():
+        trainer = lightning.Trainer(
+            max_epochs=settings.epochs,
+            accelerator="gpu" if settings.device == "cuda" else settings.device,
+            devices=1,
+            precision=cast(Any, _PRECISION[settings.precision]),
+            callbacks=callbacks,
+            logger=False,
+            enable_model_summary=False,
+            enable_progress_bar=progress and sys.stderr.isatty(),
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+        )
+        loaders = (batches, held_out_batches(validation, settings.batch_size) if validation else None)
+        _run(trainer, module, loaders, checkpoint)
+    keeper.restore(network)
+    network.eval()
+    return Training(
+        best_epoch=keeper.best_epoch,
+        epochs=len(keeper.rows),
+        seconds=sum(row["seconds"] for row in keeper.rows),
+        log=keeper.rows,
+    )
+
+
+class _Module(lightning.LightningModule):
+    """The objective as Lightning wants it."""
+
+    def __init__(
+        self, network: nn.Module, objective: Objective, settings: TrainingSettings, warmup: int
+    ) -> None:
+        super().__init__()
+        self.network, self.objective, self.settings = network, objective, settings
+        self.warmup = warmup
+        self.row: dict[str, float] = {}
+        self.last_loss = float("nan")
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Plain Adam."""
+        rate = self.settings.learning_rate
+        return torch.optim.Adam(self.parameters(), lr=rate, fused=True)
+
+    def on_train_epoch_start(self) -> None:
+        """Noise that depends on the seed and the epoch alone."""
+        seed = np.random.SeedSequence([self.settings.seed, self.current_epoch])
+        torch.manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1))
+        self.sums = torch.zeros(3, dtype=torch.float64)
+        self.n_users, self.started = 0, time.perf_counter()
+
+    def training_step(self, batch: tuple[Histories]) -> Tensor:
+        """The loss of one batch: a mean over its users."""
+        (histories,) = batch
+        step = self.global_step
+        beta = kl_weight(step, max_beta=self.objective.max_beta, warmup_steps=self.warmup)
+        bound = cast(Network, self.network)(histories)
+        log_likelihood, kl = bound.log_likelihood.mean(), bound.kl.mean()
+        loss = beta * kl - log_likelihood
+        if self.objective.l2:
+            loss = loss + self.objective.l2 * squared_weights(self.network)
+        values = torch.stack([loss, log_likelihood, kl]).detach().cpu()
+        if not values.isfinite().all():
+            raise TrainingDiverged(step, self.last_loss)
+        self.last_loss = float(values[0])
+        self.sums += values * len(histories)
+        self.n_users += len(histories)
+        self.log_dict(
+            {"loss": values[0], "kl": values[2], "beta": beta}, prog_bar=True, batch_size=1
+        )
+        self.beta = beta
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """A fresh list of per-user values."""
+        self.values: list[Tensor] = []
+
+    def validation_step(self, batch: tuple[Histories, Histories]) -> None:
+        """NDCG@100 of each validation user."""
+        fold_in, held_out = batch
+        scores = cast(Network, self.network).scores(fold_in)
+        mask_rows(scores, fold_in)
+        found = hits(top_rows(scores, LIST_LENGTH), held_out)
+        self.values.append(ndcg(found, held_out.lengths, LIST_LENGTH))
+
+    def on_validation_epoch_end(self) -> None:
+        """Their mean."""
+        mean = torch.cat(self.values).mean()
+        self.log(MONITOR, mean, prog_bar=True)
+
+    def on_train_epoch_end(self) -> None:
+        """One row of the log."""
+        loss, log_likelihood, kl = (self.sums / self.n_users).tolist()
+        self.row = {
+            "epoch": self.current_epoch + 1,
+            "loss": loss,
+            "log_likelihood": log_likelihood,
+            "kl": kl,
+            "beta": self.beta,
+        }
+        if MONITOR in self.trainer.callback_metrics:
+            self.row[MONITOR] = self.trainer.callback_metrics[MONITOR].item()
+        self.row["seconds"] = time.perf_counter() - self.started
+
+
+class _Lines(lightning.Callback):
+    """A line per epoch, for logs that are not terminals."""
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """Print the metrics of the epoch."""
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        sys.stderr.write(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {shown}\n")
+
+
+def _run(
+    trainer: lightning.Trainer, module: _Module, loaders: tuple[Any, Any], checkpoint: Path | None
+) -> None:
+    """Fit; Ctrl-C stays a KeyboardInterrupt, where Lightning would end the process."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit as stopped:
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from stopped
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's greetings and advice on workers, which do not apply to slices of arrays."""
+    log = logging.getLogger("lightning.pytorch")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        for advice in (".*does not have many workers.*", ".*Checkpoint directory.*", ".*GPU available.*"):
+            warnings.filterwarnings("ignore", advice)
+        yield
+    log.setLevel(level)

@@ -1,0 +1,54 @@
+"""What training lowers: the negative evidence lower bound, with a weight on the divergence."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from macrid.data.histories import Histories
+
+
+@dataclass(frozen=True)
+class Elbo:
+    """The two halves of the bound for each person, in nats."""
+
+    log_likelihood: Float[Tensor, " batch"]
+    kl: Float[Tensor, " batch"]
+
+
+class Network(Protocol):
+    """What can be trained: a module that gives the bound of histories, and scores."""
+
+    def __call__(self, histories: Histories) -> Elbo:
+        """The bound of each person."""
+        ...
+
+    def scores(self, histories: Histories) -> Float[Tensor, "batch item"]:
+        """A number per item; higher is better."""
+        ...
+
+
+def kl_weight(step: int, *, max_beta: float, warmup_steps: int) -> float:
+    """KL annealing: beta rises by 1 in every ``warmup_steps`` steps until it reaches ``max_beta``.
+
+    It is not capped at 1 and the slope does not depend on ``max_beta`` (MacridVAE authors' code,
+    where the warm-up is five epochs long).
+
+    Args:
+        step: Optimiser steps done so far.
+        max_beta: The final weight.
+        warmup_steps: Steps in which beta would reach 1.
+
+    Example:
+        >>> [kl_weight(step, max_beta=0.3, warmup_steps=10) for step in (0, 1, 5)]
+        [0.0, 0.1, 0.3]
+    """
+    return min(max_beta, step / warmup_steps)
+
+
+def squared_weights(network: nn.Module) -> Float[Tensor, ""]:
+    """Sum of the squares of all weights but the biases (the vectors among the parameters)."""
+    squares = [weight.square().sum() for weight in network.parameters() if weight.ndim > 1]
+    return torch.stack(squares).sum()
