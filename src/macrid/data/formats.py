@@ -82,7 +82,11 @@ def _read_path(path: Path) -> pl.DataFrame:
             return pl.read_parquet(path, hive_partitioning=False)
         if name.endswith(".npz"):
             return _read_npz(path)
-        if name in _MOVIELENS or name == "u.item" or name.endswith((".csv", ".tsv", ".inter", ".item")):
+        if (
+            name in _MOVIELENS
+            or name == "u.item"
+            or name.endswith((".csv", ".tsv", ".inter", ".item"))
+        ):
             return _read_text(path, name)
     except (pl.exceptions.PolarsError, OSError, EOFError) as error:
         raise DataError(f"cannot read {path}: {_first_line(error)}") from error
@@ -113,7 +117,7 @@ def _read_folder(folder: Path) -> pl.DataFrame:
 
 def _read_text(path: Path, name: str) -> pl.DataFrame:
     """A delimited file; every column as text."""
-    with (gzip.open(path) if path.name.endswith(".gz") else path.open("rb")) as file:
+    with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
         head = file.read(_HEAD)
     if b"\0" in head:
         raise DataError(f"{path} looks binary, not like {name.rsplit('.', 1)[-1]} text")
@@ -174,10 +178,10 @@ def _read_u_item(path: Path) -> pl.DataFrame:
     """ML-100k's item table: id, title, dates and address, then a flag per genre."""
     names = ["item_id", "title", "release_date", "video_release_date", "address", *_ML_100K_GENRES]
     table = _read_headless(path, "|", names)
-    genre = [
-        pl.when(pl.col(name) == "1").then(pl.lit(name)) for name in _ML_100K_GENRES
-    ]
-    return table.select("item_id", "title", "release_date", genres=pl.concat_list(genre).list.drop_nulls())
+    genre = [pl.when(pl.col(name) == "1").then(pl.lit(name)) for name in _ML_100K_GENRES]
+    return table.select(
+        "item_id", "title", "release_date", genres=pl.concat_list(genre).list.drop_nulls()
+    )
 
 
 def _read_npz(path: Path) -> pl.DataFrame:

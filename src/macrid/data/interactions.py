@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from macrid.data.vocabulary import Vocabulary
+from macrid.data.vocabulary import Vocabulary, in_type
 from macrid.errors import DataError
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _align(features: pl.DataFrame | None, items: Vocabulary) -> pl.DataFrame | N
     """Item features in the order of a catalogue; null where nothing is known."""
     if features is None:
         return None
-    features = features.with_columns(pl.col("item_id").cast(items.ids.dtype, strict=False))
+    features = features.with_columns(in_type(features["item_id"], items.ids.dtype))
     catalogue = pl.DataFrame({"item_id": items.ids})
     return catalogue.join(features, on="item_id", how="left", maintain_order="left")
 

@@ -230,7 +230,10 @@ def _merge(events: pl.DataFrame) -> pl.DataFrame:
     keys = ["user_id", "item_id"]
     if events.select(keys).n_unique() == len(events):
         return events
-    merged = [pl.col("weight").sum(), *([pl.col("timestamp").max()] * ("timestamp" in events.columns))]
+    merged = [
+        pl.col("weight").sum(),
+        *([pl.col("timestamp").max()] * ("timestamp" in events.columns)),
+    ]
     return events.group_by(keys, maintain_order=True).agg(merged)
 
 

@@ -80,7 +80,9 @@ def hold_out_users(
     if n_users is None:
         n_users = max(1, min(data.n_users // 10, 10_000))
     if n_users < 1 or not 0 < share < 1:
-        raise ValueError(f"n_users is {n_users} and share is {share}; at least 1, and within (0, 1)")
+        raise ValueError(
+            f"n_users is {n_users} and share is {share}; at least 1, and within (0, 1)"
+        )
     if data.n_users < 2 * n_users + 1:
         raise DataError(
             f"holding out {n_users:,} + {n_users:,} users leaves nobody of {data.n_users:,} to train "
@@ -95,14 +97,20 @@ def hold_out_users(
     return Split(
         train.with_catalogue(catalogue),
         *(
-            _split_events(group.with_catalogue(catalogue), share, seed)
+            hide_events(group.with_catalogue(catalogue), share, seed=seed)
             for group in (validation, test)
         ),
     )
 
 
-def _split_events(people: Interactions, share: float, seed: int) -> HeldOut:
-    """Hide part of each person's events."""
+def hide_events(people: Interactions, share: float = 0.2, *, seed: int = PUBLISHED_SEED) -> HeldOut:
+    """Hide part of each person's events: the second half of the recipe, for people of one's own.
+
+    Args:
+        people: Interactions over the catalogue of the model to be measured.
+        share: Part of each person's events to hide; of fewer than five events none are.
+        seed: Of the draws.
+    """
     people = people.take_users(np.flatnonzero(np.diff(people.offsets)))
     chosen = np.zeros(len(people), bool)
     random = np.random.RandomState(seed)  # noqa: NPY002

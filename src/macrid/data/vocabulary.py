@@ -68,14 +68,28 @@ class Vocabulary:
     def numbers(self, ids: Iterable[Any]) -> np.ndarray:
         """The row of each id; -1 where the vocabulary does not hold it."""
         wanted = pl.Series("id", ids, strict=False)
-        if wanted.dtype == pl.Null or len(self) == 0:
+        if len(self) == 0:
             return np.full(len(wanted), -1)
-        if wanted.dtype != self.ids.dtype:
-            wanted = wanted.cast(self.ids.dtype, strict=False)
-        found = pl.DataFrame({"id": wanted}).join(
+        found = pl.DataFrame({"id": in_type(wanted, self.ids.dtype)}).join(
             self._rows, on="id", how="left", maintain_order="left"
         )
         return found["row"].cast(pl.Int64).fill_null(-1).to_numpy()
+
+
+def in_type(ids: pl.Series, dtype: Any) -> pl.Series:
+    """Ids as integers or as strings, whichever a vocabulary holds; null where that loses something.
+
+    Example:
+        >>> in_type(pl.Series(["296", "007", "x"]), pl.Int64()).to_list()
+        [296, None, None]
+    """
+    if ids.dtype == dtype:
+        return ids
+    try:
+        cast = ids.cast(dtype, strict=False)
+        return cast.set((cast.cast(ids.dtype, strict=False) != ids).fill_null(value=True), None)
+    except pl.exceptions.PolarsError:  # no type that an id could have
+        return pl.Series(ids.name, [None] * len(ids), dtype)
 
 
 def clean_ids(ids: pl.Series, what: str) -> pl.Series:
@@ -99,16 +113,14 @@ def clean_ids(ids: pl.Series, what: str) -> pl.Series:
         ['007', '12']
     """
     if ids.dtype.is_float():
-        whole = ids.cast(pl.Int64, strict=False)
-        if (whole.cast(pl.Float64) != ids.cast(pl.Float64)).any():
-            raise DataError(f"column {what!r} holds fractions; ids are whole numbers or text")
-        ids = whole
+        ids = _whole(ids, what)
     if isinstance(ids.dtype, pl.Categorical | pl.Enum):
         ids = ids.cast(pl.String)
     if ids.dtype == pl.String:
         ids = _as_integers(ids)
     elif ids.dtype.is_integer():
-        ids = ids.cast(pl.Int64 if (ids.max() or 0) < 2**63 else pl.String)
+        small = ids.cast(pl.Int64, strict=False)
+        ids = small if small.null_count() == ids.null_count() else ids.cast(pl.String)
     elif ids.dtype != pl.Null:
         raise DataError(f"column {what!r} holds {ids.dtype}; ids are whole numbers or text")
     missing = ids.is_null() | (ids == "" if ids.dtype == pl.String else False)
@@ -118,6 +130,18 @@ def clean_ids(ids: pl.Series, what: str) -> pl.Series:
             f"{missing.arg_true()[0] + 1:,}); remove them or give them an id"
         )
     return ids
+
+
+def _whole(ids: pl.Series, what: str) -> pl.Series:
+    """Floats as integers where no float could stand for two of them."""
+    ids = ids.cast(pl.Float64).fill_nan(None)
+    wrong = (ids != ids.floor()) | (ids.abs() > 2**53)
+    if wrong.any():
+        raise DataError(
+            f"column {what!r} holds {ids.filter(wrong)[0]!r}; ids are whole numbers or text, and "
+            "floats cannot tell whole numbers above 2**53 apart"
+        )
+    return ids.cast(pl.Int64)
 
 
 def _as_integers(ids: pl.Series) -> pl.Series:

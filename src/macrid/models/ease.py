@@ -23,7 +23,7 @@ class EASESettings(Settings):
 
 
 class EASE(Recommender):
-    r"""Item-item weights :math:`B` that best rebuild histories, with a zero diagonal.
+    r"""Item-item weights that rebuild histories, without help from the item itself.
 
     With :math:`P = (X^\top X + \lambda I)^{-1}`, :math:`B_{ij} = -P_{ij} / P_{jj}` (Steck, 2019, Eq. 8).
     Memory grows with the square of the catalogue, so a large one is refused.
@@ -72,6 +72,10 @@ class EASE(Recommender):
     def item_similarity(self, rows: Tensor) -> Tensor:
         """What having an item adds to each other's score."""
         return self.weights[rows].clone()
+
+    def n_parameters(self, n_items: int) -> int:
+        """One per pair of items."""
+        return n_items**2
 
     def tensors(self) -> dict[str, Tensor]:
         """The item-item weights."""

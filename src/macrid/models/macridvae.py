@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -84,6 +85,7 @@ class MacridVAE(Recommender):
     """
 
     name = "macridvae"
+    in_epochs = True
     Settings = MacridVAESettings
     settings: MacridVAESettings
     network: VAE
@@ -125,6 +127,7 @@ class MacridVAE(Recommender):
             **self.settings.model_dump(),
             **settings.same_run(),
             "data": train.fingerprint(),
+            "validation": validation and _fingerprints(validation),
         }
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
@@ -162,6 +165,17 @@ class MacridVAE(Recommender):
         vectors = F.normalize(self.network.decoder.items.weight, dim=-1)
         return vectors[rows] @ vectors.T
 
+    @torch.no_grad()
+    def item_concepts(self) -> np.ndarray:
+        """The most probable concept of each item, counted from 0, in row order."""
+        return self.network.concepts().argmax(-1).numpy()
+
+    def n_parameters(self, n_items: int) -> int:
+        """About 2 · items · dims: the context vectors and the item vectors."""
+        with torch.device("meta"):
+            network = macrid_vae(n_items, self.settings)
+        return sum(weight.numel() for weight in network.parameters())
+
     def tensors(self) -> dict[str, Tensor]:
         """The weights by name, the shared item table once."""
         return _once(self.network)
@@ -177,6 +191,11 @@ class MacridVAE(Recommender):
         with torch.no_grad():
             for name, tensor in expected.items():
                 tensor.copy_(tensors[name])
+
+
+def _fingerprints(people: HeldOut) -> list[str]:
+    """Digests of what is shown of people and of what is held out."""
+    return [people.fold_in.fingerprint(), people.held_out.fingerprint()]
 
 
 def _once(network: VAE) -> dict[str, Tensor]:

@@ -37,6 +37,10 @@ class Popularity(Recommender):
         """There is none: popularity knows nothing of what an item is."""
         raise MacridError("popularity knows no similar items; use another model, such as ease")
 
+    def n_parameters(self, n_items: int) -> int:
+        """One per item."""
+        return n_items
+
     def tensors(self) -> dict[str, Tensor]:
         """The counts."""
         return {"counts": self.counts}

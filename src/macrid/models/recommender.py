@@ -15,10 +15,11 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from macrid.data.formats import read_table
 from macrid.data.histories import Histories
 from macrid.data.interactions import Interactions
-from macrid.data.readers import read
-from macrid.data.splits import HeldOut
+from macrid.data.readers import find_column, read
+from macrid.data.splits import HeldOut, is_split_folder
 from macrid.data.vocabulary import Vocabulary
 from macrid.errors import DataError, MacridError, UnknownItem
 from macrid.parts.ranking import TopRows, mask_rows, top_rows
@@ -43,6 +44,7 @@ class Recommender(ABC):
     """
 
     name: ClassVar[str]
+    in_epochs: ClassVar[bool] = False  # whether `fit` takes the options of `TrainingSettings`
     Settings: ClassVar[type[Settings]]
 
     def __init__(self, **settings: Any) -> None:
@@ -64,6 +66,10 @@ class Recommender(ABC):
     @abstractmethod
     def item_similarity(self, rows: Tensor) -> Tensor:
         """How similar every item is to some, (item asked for, item)."""
+
+    @abstractmethod
+    def n_parameters(self, n_items: int) -> int:
+        """How many numbers are learned for a catalogue of some size."""
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
@@ -124,7 +130,8 @@ class Recommender(ABC):
         """
         if not len(train):
             raise DataError("there are no events to train on")
-        if validation and validation.fold_in.items != train.items:
+        parts = (validation.fold_in, validation.held_out) if validation else ()
+        if any(part.items != train.items for part in parts):
             raise DataError("the validation users' catalogue is not that of the training users")
         features = train.features if train.features is not None else train.items.ids.to_frame("item_id")
         counts = pl.Series("train_events", train.item_counts())
@@ -135,7 +142,12 @@ class Recommender(ABC):
             "users": train.n_users,
             "events": len(train),
         }
-        self._fit(train, validation, options)
+        self.metrics = {}
+        try:
+            self._fit(train, validation, options)
+        except BaseException:
+            self.catalogue = None  # what is left is neither the old model nor a new one
+            raise
         return self
 
     def recommend(
@@ -173,7 +185,8 @@ class Recommender(ABC):
         if k < 1:
             raise ValueError(f"k is {k}; a list holds 1 item or more")
         banned = self._banned(items, exclude)
-        frames = []
+        nobody = TopRows(torch.empty(0, 0, dtype=torch.long), torch.empty(0, 0))
+        frames = [self._frame(nobody, users)]
         for start in range(0, len(people), BATCH_SIZE):
             rows = np.arange(start, min(start + BATCH_SIZE, len(people)))
             batch = slice_histories(people, rows)
@@ -199,7 +212,7 @@ class Recommender(ABC):
         """
         if k < 1:
             raise ValueError(f"k is {k}; a list holds 1 item or more")
-        rows = torch.tensor([self.items.number(item) for item in listed(items)])
+        rows = self._rows(items)
         scores = self.item_similarity(rows)
         scores[torch.arange(len(rows)), rows] = -torch.inf
         frame = self._frame(top_rows(scores, k), self.items.ids.gather(rows.numpy()))
@@ -242,11 +255,18 @@ class Recommender(ABC):
         """Mask of the items that may not be listed."""
         banned = torch.zeros(len(self.items), dtype=torch.bool)
         if items is not None:
-            allowed = [self.items.number(item) for item in listed(items)]
             banned[:] = True
-            banned[allowed] = False
-        banned[[self.items.number(item) for item in listed(exclude)]] = True
+            banned[self._rows(items)] = False
+        banned[self._rows(exclude)] = True
         return banned
+
+    def _rows(self, items: Iterable[Any]) -> Tensor:
+        """The rows of items, all of which the model must know."""
+        items = listed(items)
+        rows = self.items.numbers(items)
+        if (rows < 0).any():
+            self.items.number(items[int((rows < 0).argmax())])  # says which one
+        return torch.from_numpy(rows).long()
 
     def _fold_in(self, histories: Any, on_unknown: str) -> tuple[pl.Series, Histories]:
         """People's ids, and their histories as rows of the catalogue."""
@@ -278,7 +298,7 @@ class Recommender(ABC):
 
 def listed(ids: Iterable[Any]) -> list[Any]:
     """Ids as a list; a lone string is refused, as its letters are hardly meant."""
-    if isinstance(ids, str):
+    if isinstance(ids, str) or not isinstance(ids, Iterable):
         raise ValueError(f"{ids!r} is one id where a list is expected; write [{ids!r}]")
     return list(ids)
 
@@ -297,10 +317,10 @@ def distinct(people: Histories) -> Histories:
         >>> distinct(Histories.from_lists([[2, 2, 1], [2]])).items.tolist()
         [2, 1, 2]
     """
-    pairs = np.stack([people.users.numpy(), people.items.numpy()])
-    first = np.sort(np.unique(pairs, axis=1, return_index=True)[1])
-    counts = np.bincount(pairs[0][first], minlength=len(people))
-    return Histories.from_arrays(pairs[1][first], np.concatenate([[0], np.cumsum(counts)]))
+    users, items = people.users.numpy(), people.items.numpy()
+    first = np.sort(np.unique(users * (items.max(initial=0) + 1) + items, return_index=True)[1])
+    counts = np.bincount(users[first], minlength=len(people))
+    return Histories.from_arrays(items[first], np.concatenate([[0], np.cumsum(counts)]))
 
 
 def _events(histories: Any) -> tuple[pl.Series, np.ndarray, pl.Series]:
@@ -308,7 +328,16 @@ def _events(histories: Any) -> tuple[pl.Series, np.ndarray, pl.Series]:
     if isinstance(histories, Mapping):
         lists = [listed(items) for items in histories.values()]
         flat = pl.Series("item_id", [i for items in lists for i in items], strict=False)
-        users = pl.Series("user_id", list(histories), strict=False)
+        kind = None if lists else pl.String
+        users = pl.Series("user_id", list(histories), kind, strict=False)
         return users, np.cumsum([0, *map(len, lists)]), flat
-    data = histories if isinstance(histories, Interactions) else read(histories)
-    return data.users.ids, data.offsets, data.items.ids.gather(data.columns)
+    is_path = isinstance(histories, str | Path)
+    if isinstance(histories, Interactions) or (is_path and is_split_folder(histories)):
+        data = histories if isinstance(histories, Interactions) else read(histories)
+        return data.users.ids, data.offsets, data.items.ids.gather(data.columns)
+    # `read` sorts people, and makes whole numbers of text that looks like them.
+    table = read_table(histories)
+    data = read(table)
+    users = table[find_column("user_id", table.columns, {})].unique(maintain_order=True)
+    data = data.take_users(data.users.numbers(users))
+    return data.users.ids if is_path else users, data.offsets, data.items.ids.gather(data.columns)

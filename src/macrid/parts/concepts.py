@@ -25,8 +25,8 @@ class Prototypes(nn.Module):
         n_concepts: Number of prototypes.
         tau: Temperature of the cosines.
         sampling: ``"relaxed"`` adds Gumbel noise in training; ``"none"`` does not.
-        assignment: After training, ``"soft"`` uses the probabilities (the authors' code), ``"mode"``
-            the most probable concept alone (their paper).
+        assignment: After training, ``"soft"`` uses the probabilities (the authors' code),
+            ``"mode"`` the most probable concept alone (their paper).
 
     Shape:
         - output: ``(item, concept)``, log-weights whose exponentials sum to 1 over the concepts
@@ -65,7 +65,9 @@ class Prototypes(nn.Module):
             logits = self.items() @ prototypes.T / self.tau
         if self.training and self.sampling == "relaxed":
             waiting = torch.empty_like(logits).exponential_()
-            logits = logits - waiting.clamp_min(torch.finfo(logits.dtype).tiny).log()  # Gumbel(0, 1)
+            logits = (
+                logits - waiting.clamp_min(torch.finfo(logits.dtype).tiny).log()
+            )  # Gumbel(0, 1)
         if not self.training and self.assignment == "mode":
             return F.one_hot(logits.argmax(-1), logits.shape[1]).to(logits.dtype).log()
         return F.log_softmax(logits, dim=-1)

@@ -1,4 +1,4 @@
-"""From a person's point back to items; a decoder owns its likelihood, so that both run in blocks."""
+"""From a person's point back to items; a decoder owns its likelihood, so both run in blocks."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -11,7 +11,8 @@ from macrid.parts.kernels import mixture_log_likelihood, mixture_logits
 class MixtureDecoder(nn.Module):
     r"""Scores an item by its cosine to each concept's point, mixed by the item's assignment.
 
-    :math:`p(i \mid u) \propto \sum_k c_{ik} \exp(\cos(z_{uk}, h_i) / \tau)` (Ma et al., 2019, Eq. 2 and 3).
+    :math:`p(i \mid u) \propto \sum_k c_{ik} \exp(\cos(z_{uk}, h_i) / \tau)` (Ma et al., 2019, Eq. 2
+    and 3).
 
     Args:
         items: The item vectors, shared with the prototypes.

@@ -22,11 +22,11 @@ class Gaussian:
 class ConceptEncoder(nn.Module):
     r"""Reads each person once per concept, weighing the items by how much they belong to it.
 
-    Concept ``k`` sees the view :math:`x_{ui} c_{ik}`, scaled to unit length, then thinned by dropout with
-    a mask of its own; the sum of the context vectors :math:`t_i` with these weights goes through
-    tanh and a linear layer shared by all concepts (Ma et al., 2019, Eq. 8; dropout, the bias and the linear
-    layer after tanh are the authors' code). Only the interactions are touched, never a row as long
-    as the catalogue.
+    Concept ``k`` sees the view :math:`x_{ui} c_{ik}`, scaled to unit length, then thinned by
+    dropout with a mask of its own; the sum of the context vectors :math:`t_i` with these weights
+    goes through tanh and a linear layer shared by all concepts (Ma et al., 2019, Eq. 8; dropout,
+    the bias and the linear layer after tanh are the authors' code). Only the interactions are
+    touched, never a row as long as the catalogue.
 
     Args:
         n_items: Size of the catalogue.
@@ -56,13 +56,14 @@ class ConceptEncoder(nn.Module):
         self.head = nn.Linear(n_dims, 2 * n_dims)
         for weight in (self.context, self.head.weight):
             nn.init.xavier_uniform_(weight)
-        for bias in (self.bias, self.head.bias):  # TensorFlow's truncated normal, cut at two deviations
+        for bias in (
+            self.bias,
+            self.head.bias,
+        ):  # TensorFlow's truncated normal, cut at two deviations
             nn.init.trunc_normal_(bias, std=1e-3, a=-2e-3, b=2e-3)
 
-    def forward(
-        self, histories: Histories, log_weights: Float[Tensor, "item concept"]
-    ) -> Gaussian:
-        """Posterior parameters of each person and concept; the log-variance is relative to the prior."""
+    def forward(self, histories: Histories, log_weights: Float[Tensor, "item concept"]) -> Gaussian:
+        """Posterior of each person and concept; the log-variance is relative to the prior."""
         view = log_weights[histories.items].exp()  # (nnz, concept)
         squares = view.new_zeros(len(histories), view.shape[1])
         squares = squares.index_add(0, histories.users, view.square())

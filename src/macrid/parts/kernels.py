@@ -1,13 +1,14 @@
-"""The likelihood of a mixture over concepts, in blocks of items.
+r"""The likelihood of a mixture over concepts, in blocks of items.
 
-A person has a vector per concept, an item one vector; with :math:`a_{uki}` their product, the item's
-logit is :math:`\\log \\sum_k \\exp a_{uki}`, and the sum over the catalogue is one log-sum-exp over concepts and
-items together. It is gathered block by block, and the backward pass computes each block again. Nothing
-of shape (batch, concept, item) is ever kept: a step holds one such array for ``block`` items.
+A person has a vector per concept, an item one vector; with :math:`a_{uki}` their product, the
+item's logit is :math:`\log \sum_k \exp a_{uki}`, and the sum over the catalogue is one log-sum-exp
+over concepts and items together. It is gathered block by block, and the backward pass computes each
+block again. Nothing of shape (batch, concept, item) is ever kept: a step holds one such array for
+``block`` items.
 
-Log-assignments are dimensions like any other: a person's vector for concept ``k`` has a 1 in dimension ``k``
-of theirs, so that one matrix product gives :math:`z_{uk} \\cdot h_i + \\log c_{ik}`, and its backward pass
-the gradient of both.
+Log-assignments are dimensions like any other: a person's vector for concept ``k`` has a 1 in
+dimension ``k`` of theirs, so that one matrix product gives :math:`z_{uk} \cdot h_i + \log c_{ik}`,
+and its backward pass the gradient of both.
 """
 
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from macrid.data.histories import Histories
 
@@ -64,8 +66,8 @@ def mixture_log_likelihood(
 ) -> Float[Tensor, " batch"]:
     r"""Multinomial log-likelihood of each history, in nats: :math:`\sum_i x_{ui} \log p_{ui}`.
 
-    :math:`p_{ui} \propto \sum_k c_{ik} \exp(z_{uk} \cdot h_i)` (Ma et al., 2019, Eq. 2), normalised over
-    the catalogue. Differentiable in the first three arguments.
+    :math:`p_{ui} \propto \sum_k c_{ik} \exp(z_{uk} \cdot h_i)` (Ma et al., 2019, Eq. 2), normalised
+    over the catalogue. Differentiable, once, in the first three arguments.
 
     Args:
         z: People's points, already divided by the temperature.
@@ -83,10 +85,9 @@ def mixture_log_likelihood(
     joint = _join(z, vectors, log_weights)
     order = histories.items.argsort(stable=True)
     positives = (histories.items[order], histories.users[order])
-    likelihood = _MixtureLogLikelihood.apply(
+    return _MixtureLogLikelihood.apply(
         joint.people, joint.items, *positives, joint.bound is not None, block
     )
-    return likelihood  # type: ignore[no-any-return]  # autograd functions are untyped
 
 
 class _MixtureLogLikelihood(torch.autograd.Function):
@@ -99,7 +100,7 @@ class _MixtureLogLikelihood(torch.autograd.Function):
         items: Tensor,
         positive_items: Int[Tensor, " nnz"],
         positive_users: Int[Tensor, " nnz"],
-        bounded: bool,  # noqa: FBT001
+        bounded: bool,
         block: int,
     ) -> Tensor:
         n_events = positive_users.bincount(minlength=len(people))
@@ -118,6 +119,7 @@ class _MixtureLogLikelihood(torch.autograd.Function):
         return observed - log_total * n_events
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
         people, items, positive_items, positive_users, log_total, n_events = ctx.saved_tensors
@@ -126,7 +128,7 @@ class _MixtureLogLikelihood(torch.autograd.Function):
         buffer = _buffer(people, ctx.block, ctx.dtype)
         for rows, mine in _blocks(positive_items, len(items), ctx.block):
             joint, total, top = _exponentials(people, items[rows], ctx.bounded, ctx.dtype, buffer)
-            # d likelihood / d a_uki = share_uki (x_ui - n_u p_ui), with share = exp(a_uki - logit_ui):
+            # d likelihood / d a_uki = share_uki (x_ui - n_u p_ui), share = exp(a_uki - logit_ui):
             # the total cancels in the second term and divides in the first.
             slope = (top - log_total[:, None]).exp() * -(grad * n_events)[:, None]
             slope = slope.expand_as(total).contiguous()
@@ -155,11 +157,11 @@ def _join(z: Tensor, vectors: Tensor, log_weights: Tensor) -> _Joint:
 def _exponentials(
     people: Tensor,
     items: Tensor,
-    bounded: bool,  # noqa: FBT001
+    bounded: bool,
     dtype: torch.dtype | None = None,
     buffer: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """``exp(a - top)`` of a block, its sum over concepts, and ``top`` (0 where logits are bounded)."""
+    """``exp(a - top)`` of a block, its sum over concepts, and ``top`` (0 for bounded logits)."""
     batch, n_concepts, _ = people.shape
     dtype = dtype or people.dtype
     out = None if buffer is None else buffer[: batch * n_concepts * len(items)]
@@ -190,6 +192,4 @@ def _blocks(items: Tensor, n_items: int, block: int) -> list[tuple[slice, slice]
     """Ranges of items, each with the range of the positives (sorted by item) that fall into it."""
     edges = [*range(0, n_items, block), n_items]
     ends = torch.searchsorted(items, torch.tensor(edges, device=items.device)).tolist()
-    return [
-        (slice(*edges[i : i + 2]), slice(*ends[i : i + 2])) for i in range(len(edges) - 1)
-    ]
+    return [(slice(*edges[i : i + 2]), slice(*ends[i : i + 2])) for i in range(len(edges) - 1)]

@@ -23,8 +23,9 @@ class SphericalLatent(nn.Module):
     r"""Preferences as directions: unit-length means under a narrow prior.
 
     The posterior of concept ``k`` is :math:`N(\mu_k, \sigma_0^2 \mathrm{diag}(s_k))` with
-    :math:`\lVert \mu_k \rVert = 1`, judged against :math:`N(0, \sigma_0^2 I)` (Ma et al., 2019, §2.3).
-    A sample is brought back to unit length (authors' code), as the decoder looks at cosines only.
+    :math:`\lVert \mu_k \rVert = 1`, judged against :math:`N(0, \sigma_0^2 I)` (Ma et al., 2019,
+    §2.3). A sample is brought back to unit length (authors' code), as the decoder looks at cosines
+    only.
 
     Args:
         encoder: Gives the mean before scaling, and :math:`\log s_k`.

@@ -55,7 +55,8 @@ def hits(top: TopRows, held_out: Histories) -> Bool[Tensor, "user rank"]:
     """
     width = 1 + max(int(rows.max()) if rows.numel() else 0 for rows in (top.row, held_out.items))
     people = torch.arange(len(held_out), device=top.row.device)[:, None]
-    return torch.isin(people * width + top.row, held_out.users * width + held_out.items)
+    found = torch.isin(people * width + top.row, held_out.users * width + held_out.items)
+    return found & (top.score > -torch.inf)
 
 
 def ndcg(
@@ -74,8 +75,9 @@ def ndcg(
         >>> ndcg(torch.tensor([[False, True]]), torch.tensor([1]), k=2).round(decimals=4).item()
         0.6309000253677368
     """
-    discounts = 1 / torch.arange(2, k + 2, device=hit.device, dtype=torch.float64).log2()
-    gain = hit[:, :k].double() @ discounts[: hit.shape[1]]
+    hit, n_held_out = hit[:, :k].cpu(), n_held_out.cpu()  # Apple's GPUs have no double precision
+    discounts = 1 / torch.arange(2, k + 2, dtype=torch.float64).log2()
+    gain = hit.double() @ discounts[: hit.shape[1]]
     ideal = torch.cat([discounts.new_zeros(1), discounts.cumsum(0)])[n_held_out.clamp(max=k)]
     return torch.where(n_held_out > 0, gain / ideal, 0.0).float()
 

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,18 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor, nn
 
 from macrid.data.files import replace_file
-from macrid.errors import DataError
+from macrid.errors import DataError, SettingsError
 
 CHECKPOINT, IDENTITY, LOG = "checkpoint.ckpt", "checkpoint.json", "log.csv"
+_ASIDE = ".checkpoint.ckpt.new"  # always the same name: what a killed run left is overwritten
 
 
 class KeepBest(Checkpoint):
     """Keeps the weights of the best epoch, the log, and one checkpoint that holds both.
 
     One file, replaced in one step after each epoch: whenever the process dies, what is on disk is
-    the state after some epoch, whole. (Lightning's own checkpoints go through the temporary folder and
-    are not replaced in one step when that lies on another disk.)
+    the state after some epoch, whole. (Lightning's own checkpoints go through the temporary folder
+    and are not replaced in one step when that lies on another disk.)
 
     Args:
         monitor: The metric to maximise; None keeps the last epoch.
@@ -40,7 +41,7 @@ class KeepBest(Checkpoint):
         """The checkpoint to go on from, if that is wanted and there is one of this very run.
 
         Raises:
-            DataError: If the checkpoint in the folder is of another run.
+            DataError: If the checkpoint in the folder is damaged or of another run.
         """
         if self.folder is None:
             return None
@@ -48,17 +49,29 @@ class KeepBest(Checkpoint):
         checkpoint, note = self.folder / CHECKPOINT, self.folder / IDENTITY
         mine = json.loads(json.dumps(identity))
         if resume and checkpoint.is_file():
-            theirs = json.loads(note.read_text())
+            theirs = _identity(checkpoint, note)
             changed = sorted(key for key in mine | theirs if mine.get(key) != theirs.get(key))
             if changed:
                 raise DataError(
-                    f"the run in {self.folder} was started with other {', '.join(changed)}; resume it "
-                    "with the same data and settings, or start anew elsewhere"
+                    f"the run in {self.folder} was started with other {', '.join(changed)}; resume "
+                    "it with the same data and settings, or start anew elsewhere"
                 )
             return checkpoint
-        checkpoint.unlink(missing_ok=True)
+        for old in (checkpoint, self.folder / LOG):
+            old.unlink(missing_ok=True)
         replace_file(note, json.dumps(mine, indent=2).encode())
         return None
+
+    def on_load_checkpoint(
+        self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]
+    ) -> None:
+        """Refuse to end earlier than the run already got."""
+        done = checkpoint["epoch"] + 1
+        if done > (trainer.max_epochs or 0):
+            raise SettingsError(
+                f"epochs is {trainer.max_epochs}, but the run in {self.folder} has done {done} "
+                f"already; resume it with {done} or more, or start anew elsewhere"
+            )
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """A run that was killed after its last epoch has nothing left to do."""
@@ -75,13 +88,12 @@ class KeepBest(Checkpoint):
             self.best = {name: weight.detach().cpu().clone() for name, weight in weights.items()}
         if self.folder:
             replace_file(self.folder / LOG, _csv(self.rows).encode())
-            aside = self.folder / f".{CHECKPOINT}.{os.getpid()}"
+            aside = self.folder / _ASIDE
             try:
                 trainer.save_checkpoint(aside)
                 aside.replace(self.folder / CHECKPOINT)
             finally:
                 aside.unlink(missing_ok=True)
-
         self._stop_if_done(trainer)
 
     def _stop_if_done(self, trainer: lightning.Trainer) -> None:
@@ -106,8 +118,22 @@ class KeepBest(Checkpoint):
 
 def discard_checkpoint(folder: Path) -> None:
     """Remove what only an unfinished run needs; for when its model has been saved."""
-    for name in (CHECKPOINT, IDENTITY):
+    for name in (CHECKPOINT, IDENTITY, _ASIDE):
         (folder / name).unlink(missing_ok=True)
+
+
+def _identity(checkpoint: Path, note: Path) -> dict[str, Any]:
+    """Whose run a checkpoint is, if it is whole: a zip file knows the checksums of its members."""
+    try:
+        with zipfile.ZipFile(checkpoint) as file:
+            if file.testzip():
+                raise zipfile.BadZipFile("a checksum is wrong")
+        return json.loads(note.read_bytes())
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"the checkpoint in {checkpoint.parent} is damaged, so its run cannot be resumed; "
+            "start anew without resume"
+        ) from error
 
 
 def _csv(rows: list[dict[str, float]]) -> str:

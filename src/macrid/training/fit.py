@@ -18,17 +18,17 @@ from typing import Any, cast
 import lightning.pytorch as lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import RichProgressBar
 from torch import Tensor, nn
 
 from macrid.data.histories import Histories
 from macrid.data.interactions import Interactions
 from macrid.data.splits import HeldOut
-from macrid.errors import DataError, TrainingDiverged
+from macrid.errors import DataError, SettingsError, TrainingDiverged
 from macrid.parts.ranking import hits, mask_rows, ndcg, top_rows
 from macrid.training.batches import held_out_batches, training_batches
 from macrid.training.checkpoint import KeepBest
 from macrid.training.objective import Network, kl_weight, squared_weights
+from macrid.training.progress import Bar, Lines
 from macrid.training.settings import TrainingSettings
 
 MONITOR, LIST_LENGTH = "ndcg@100", 100
@@ -54,7 +54,7 @@ class Training:
     log: list[dict[str, float]]
 
 
-def fit_network(
+def fit_network(  # noqa: PLR0913  what, on whom, how, where to
     network: nn.Module,
     train: Interactions,
     validation: HeldOut | None,
@@ -82,36 +82,37 @@ def fit_network(
 
     Raises:
         TrainingDiverged: If a loss is NaN or infinite.
-        DataError: If there is nobody to train on, or the checkpoint belongs to another run.
+        DataError: If there is nobody to train on, or the checkpoint is damaged or of another run.
+        SettingsError: If the device is not there, or the run to resume is longer than ``epochs``.
     """
     if not len(train):
         raise DataError("there are no events to train on")
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
+    accelerator = _accelerator(settings.device)
     batches = training_batches(train, settings.batch_size, seed=settings.seed)
     warmup = WARMUP_EPOCHS * len(batches)
     module = _Module(network, objective, settings, warmup)
     patience = settings.patience if validation else None
     keeper = KeepBest(MONITOR if validation else None, folder, patience)
     checkpoint = keeper.resume_from(identity or {}, resume=resume)
-    callbacks: list[Any] = [keeper]
+    callbacks: list[lightning.Callback] = [keeper]
     if progress:
-        bar = RichProgressBar(leave=False, console_kwargs={"stderr": True})
-        callbacks.append(bar if sys.stderr.isatty() else _Lines())
-    with _quiet():
+        callbacks.append(Bar() if sys.stderr.isatty() else Lines())
+    with _quiet(), _threads(settings.threads):
         trainer = lightning.Trainer(
             max_epochs=settings.epochs,
-            accelerator="gpu" if settings.device == "cuda" else settings.device,
+            accelerator=accelerator,
             devices=1,
             precision=cast(Any, _PRECISION[settings.precision]),
             callbacks=callbacks,
             logger=False,
             enable_model_summary=False,
-            enable_progress_bar=progress and sys.stderr.isatty(),
+            enable_progress_bar=False,
             num_sanity_val_steps=0,
-            log_every_n_steps=1,
         )
-        loaders = (batches, held_out_batches(validation, settings.batch_size) if validation else None)
+        loaders = (
+            batches,
+            held_out_batches(validation, settings.batch_size) if validation else None,
+        )
         _run(trainer, module, loaders, checkpoint)
     keeper.restore(network)
     network.eval()
@@ -132,8 +133,9 @@ class _Module(lightning.LightningModule):
         super().__init__()
         self.network, self.objective, self.settings = network, objective, settings
         self.warmup = warmup
-        self.row: dict[str, float] = {}
-        self.last_loss = float("nan")
+        self.row: dict[str, float] = {}  # of the epoch
+        self.last: dict[str, float] = {}  # of the step
+        self.ndcg: float | None = None
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Plain Adam."""
@@ -159,14 +161,11 @@ class _Module(lightning.LightningModule):
             loss = loss + self.objective.l2 * squared_weights(self.network)
         values = torch.stack([loss, log_likelihood, kl]).detach().cpu()
         if not values.isfinite().all():
-            raise TrainingDiverged(step, self.last_loss)
-        self.last_loss = float(values[0])
+            raise TrainingDiverged(step, self.last.get("loss", float("nan")))
+        # Plain attributes: Lightning's own logging would cost as much as a small step does.
+        self.last = {"loss": float(values[0]), "kl": float(values[2]), "beta": beta}
         self.sums += values * len(histories)
         self.n_users += len(histories)
-        self.log_dict(
-            {"loss": values[0], "kl": values[2], "beta": beta}, prog_bar=True, batch_size=1
-        )
-        self.beta = beta
         return loss
 
     def on_validation_epoch_start(self) -> None:
@@ -183,8 +182,7 @@ class _Module(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Their mean."""
-        mean = torch.cat(self.values).mean()
-        self.log(MONITOR, mean, prog_bar=True)
+        self.ndcg = torch.cat(self.values).mean().item()
 
     def on_train_epoch_end(self) -> None:
         """One row of the log."""
@@ -194,21 +192,22 @@ class _Module(lightning.LightningModule):
             "loss": loss,
             "log_likelihood": log_likelihood,
             "kl": kl,
-            "beta": self.beta,
+            "beta": self.last["beta"],
         }
-        if MONITOR in self.trainer.callback_metrics:
-            self.row[MONITOR] = self.trainer.callback_metrics[MONITOR].item()
+        if self.ndcg is not None:
+            self.row[MONITOR] = self.ndcg
         self.row["seconds"] = time.perf_counter() - self.started
 
 
-class _Lines(lightning.Callback):
-    """A line per epoch, for logs that are not terminals."""
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Print the metrics of the epoch."""
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-        sys.stderr.write(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {shown}\n")
+def _accelerator(device: str) -> str:
+    """A device in Lightning's words, if it is there."""
+    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if device in there and not there[device]():
+        raise SettingsError(
+            f"device is {device!r}, but torch finds none on this machine; use device='cpu' or "
+            "'auto', or install a torch that is built for it"
+        )
+    return "gpu" if device == "cuda" else device
 
 
 def _run(
@@ -225,12 +224,24 @@ def _run(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Lightning's greetings and advice on workers, which do not apply to slices of arrays."""
+    """Without Lightning's greetings and advice, which nobody who calls `fit` could follow."""
     log = logging.getLogger("lightning.pytorch")
     level = log.level
     log.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        for advice in (".*does not have many workers.*", ".*Checkpoint directory.*", ".*GPU available.*"):
-            warnings.filterwarnings("ignore", advice)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield
+    finally:
+        log.setLevel(level)
+
+
+@contextmanager
+def _threads(number: int | None) -> Iterator[None]:
+    """With so many threads, and afterwards as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
         yield
-    log.setLevel(level)
+    finally:
+        torch.set_num_threads(before)

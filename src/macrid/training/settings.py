@@ -47,7 +47,9 @@ class Settings(BaseModel):
             hint = f"did you mean {near[0]!r}? " if near else ""
             return f"there is no setting {name!r}; {hint}known: {', '.join(known)}"
         message = problem["msg"].removeprefix("Input s")
-        return f"{name} is {problem['input']!r}, but s{message}; {cls.model_fields[name].description}"
+        return (
+            f"{name} is {problem['input']!r}, but s{message}; {cls.model_fields[name].description}"
+        )
 
 
 class TrainingSettings(Settings):

@@ -1,0 +1,34 @@
+# The project's chores; CI runs the same words. `make demo` and `make test` set themselves up.
+PYTHON ?= python3
+TORCH ?= cpu
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: setup demo test check format bench clean
+
+setup: $(READY)
+
+# Made aside, so that an interrupted installation is never taken for a finished one.
+$(READY): pyproject.toml constraints.txt scripts/setup.py
+	$(PYTHON) scripts/setup.py --venv $(VENV) --torch $(TORCH)
+	@touch $(READY)
+
+demo: $(READY)
+	$(BIN)/macrid demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) runs

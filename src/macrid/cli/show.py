@@ -1,0 +1,62 @@
+"""How results look: tables and JSON on stdout, notes on stderr."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+# What a metric is called in a table, in the words of whoever reads it.
+_NAMES = {"macridvae": "MacridVAE", "ease": "EASE", "popularity": "popularity"}
+
+
+def note(line: str) -> None:
+    """A line on stderr."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def document(value: Any) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[Any]], *, title: str | None = None) -> None:
+    """A table on stdout; numbers on the right."""
+    rows = [["" if cell is None else cell for cell in row] for row in rows]
+    drawn = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    for index, name in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
+        drawn.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*map(_cell, row))
+    # Without a terminal to fit into, lines are as long as they need to be.
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False)
+    if title:
+        console.print(title, style="bold")
+    console.print(drawn)
+
+
+def metrics_table(measured: Mapping[str, Mapping[str, Any]], *, title: str | None = None) -> None:
+    """Models × metrics, each mean with its standard error."""
+    names = list(next(iter(measured.values())))
+    rows = []
+    for model, metrics in measured.items():
+        if "skipped" in metrics:
+            rows.append([_NAMES.get(model, model), f"skipped: {metrics['skipped']}", *names[1:]])
+            rows[-1][2:] = [""] * (len(names) - 1)
+            continue
+        cells = [f"{metrics[n]['mean']:.4f} ± {metrics[n]['se']:.4f}" for n in names]
+        rows.append([_NAMES.get(model, model), *cells])
+    table(["", *names], rows, title=title)
+
+
+def _cell(value: Any) -> str:
+    """A value as a table shows it."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return str(value)

@@ -1,0 +1,46 @@
+"""From a path on the command line to a split, with a word on what was read."""
+
+from pathlib import Path
+
+from macrid.cli.options import DataSettings, need_split_as_it_is
+from macrid.cli.show import note
+from macrid.data.interactions import Interactions
+from macrid.data.readers import read, read_features
+from macrid.data.splits import Split, hold_out_users, is_split_folder, read_split
+
+
+def read_split_or_events(
+    source: Path, settings: DataSettings
+) -> tuple[Interactions | None, Split]:
+    """A split, and the event log it was made from (None for a folder that is split already)."""
+    if is_split_folder(source):
+        need_split_as_it_is(source, settings)
+        features = read_features(settings.items) if settings.items else None
+        split = read_split(source, features=features)
+        note(f"read {source}: split already, used as it is")
+        return None, split
+    data = read_events(source, settings)
+    return data, hold_out_users(data, settings.hold_out, seed=settings.split_seed)
+
+
+def read_events(source: Path, settings: DataSettings) -> Interactions:
+    """An event log, filtered as the settings say."""
+    data = read(
+        source,
+        items=settings.items,
+        columns=settings.columns,
+        min_weight=settings.min_weight,
+        min_user_events=settings.min_user_events,
+        min_item_events=settings.min_item_events,
+    )
+    note(
+        f"read {source}: {data.n_users:,} users with {settings.min_user_events} or more events, "
+        f"{data.n_items:,} items, {len(data):,} events"
+    )
+    low, high = float(data.weights.min()), float(data.weights.max())
+    if settings.min_weight is None and low < high <= 10:
+        note(
+            f"weights reach from {low:g} to {high:g}: if they are ratings, --min-weight keeps only "
+            "what people liked"
+        )
+    return data
