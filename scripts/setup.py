@@ -1,8 +1,8 @@
 """Build the virtual environment from pinned versions; needs Python 3.11 or later, and nothing else.
 
 PyTorch is the one dependency that comes in several builds. On Linux the one on the public registry
-brings gigabytes of CUDA packages, so without ``--torch cuda`` this stops with a sentence before such a
-download; where pip is offered a CPU build (its own index, a folder of wheels), that is taken.
+brings gigabytes of CUDA packages, so without ``--torch cuda`` this stops with a sentence before
+such a download; where pip is offered a CPU build (an index, a folder of wheels), that is taken.
 """
 
 import argparse
@@ -23,8 +23,10 @@ def main() -> None:
     parser.add_argument("--torch", choices=("cpu", "cuda"), default="cpu")
     arguments = parser.parse_args()
     if sys.version_info < (3, 11):
-        sys.exit(f"macrid needs Python 3.11 or later, and this is {sys.version.split()[0]}; "
-                 "name another one: make PYTHON=python3.12 …")
+        sys.exit(
+            f"macrid needs Python 3.11 or later, and this is {sys.version.split()[0]}; "
+            "name another one: make PYTHON=python3.12 …"
+        )
     folder = Path(arguments.venv)
     if not (folder / "bin" / "python").exists():
         venv.create(folder, with_pip=True)
@@ -32,21 +34,37 @@ def main() -> None:
     pip(python, "install", "--quiet", PIP)
     if arguments.torch == "cpu":
         refuse_cuda(python)
-    pip(python, "install", "--quiet", "--constraint", str(ROOT / "constraints.txt"),
-        "--editable", f"{ROOT}[dev]")
+    pip(
+        python,
+        "install",
+        "--quiet",
+        "--constraint",
+        str(ROOT / "constraints.txt"),
+        "--editable",
+        f"{ROOT}[dev]",
+    )
 
 
 def refuse_cuda(python: str) -> None:
-    """Stop if installing torch would bring CUDA packages along; nothing is downloaded to find out."""
+    """Stop if installing torch would bring CUDA packages along; to find out, none is fetched."""
     wanted = pinned("torch")
-    report = pip(python, "install", "--quiet", "--dry-run", "--ignore-installed", "--report", "-",
-                 wanted, capture=True)
+    report = pip(
+        python,
+        "install",
+        "--quiet",
+        "--dry-run",
+        "--ignore-installed",
+        "--report",
+        "-",
+        wanted,
+        capture=True,
+    )
     found = [entry["metadata"]["name"].lower() for entry in json.loads(report)["install"]]
     heavy = [name for name in found if name.startswith(("nvidia", "cuda", "triton"))]
     if heavy:
         sys.exit(
-            f"{wanted} would bring {len(heavy)} CUDA packages (several gigabytes). Point pip at PyTorch's "
-            "CPU builds (PIP_EXTRA_INDEX_URL, see the README), or ask for the GPU build: "
+            f"{wanted} would bring {len(heavy)} CUDA packages (several gigabytes). Point pip at "
+            "PyTorch's CPU builds (PIP_EXTRA_INDEX_URL, see the README), or ask for the GPU build: "
             "make setup TORCH=cuda"
         )
 
@@ -60,7 +78,8 @@ def pinned(package: str) -> str:
 def pip(python: str, *arguments: str, capture: bool = False) -> str:
     """Run pip; its errors are shown as they are."""
     command = [python, "-m", "pip", "--disable-pip-version-check", *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE if capture else None, text=True, check=False)
+    output = subprocess.PIPE if capture else None
+    done = subprocess.run(command, stdout=output, text=True, check=False)
     if done.returncode:
         sys.exit(done.returncode)
     return done.stdout or ""

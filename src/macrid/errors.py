@@ -11,6 +11,8 @@
     ├── TooLarge                work that would not fit into memory; carries the estimate
     └── MissingExtra            an optional dependency; names the line that installs it
 
+    MacridWarning               something was left out or replaced; also a UserWarning
+
 A wrong argument to a function is a plain ``ValueError``. Messages are lower case without a full
 stop, so that the command line can print them after ``error:``.
 """
@@ -18,6 +20,10 @@ stop, so that the command line can print them after ``error:``.
 
 class MacridError(Exception):
     """Base of every error that macrid raises on purpose."""
+
+
+class MacridWarning(UserWarning):
+    """What a caller should know although the work went on."""
 
 
 class DataError(MacridError):

@@ -74,8 +74,10 @@ def shop(
     if as_json:
         document({"path": str(path), **counts})
     else:
-        note(f"{users:,} people and {items:,} items with {len(drawn.events):,} clicks are in {path}; "
-             f"next: macrid train {path} --out runs/shop")
+        note(
+            f"{users:,} people, {items:,} items and {len(drawn.events):,} clicks are in {path}; "
+            f"next: macrid train {path} --out runs/shop"
+        )
 
 
 def _megabytes(size: int | None) -> str:

@@ -30,7 +30,9 @@ def doctor(as_json: Json = False) -> None:
 
     devices = ["cpu"]
     if torch.cuda.is_available():
-        devices += [f"cuda: {torch.cuda.get_device_name(i)}" for i in range(torch.cuda.device_count())]
+        devices += [
+            f"cuda: {torch.cuda.get_device_name(i)}" for i in range(torch.cuda.device_count())
+        ]
     if torch.backends.mps.is_available():
         devices.append("mps")
     facts: dict[str, Any] = {

@@ -36,7 +36,7 @@ def prepare_folder(
         return "finished"
     if finished and not overwrite:
         raise DataError(
-            f"{out} holds a model already; write to another folder, or add --overwrite to replace it"
+            f"{out} holds a model already; write to another folder, or replace it with --overwrite"
         )
     if unfinished and not overwrite:
         raise DataError(
@@ -45,8 +45,8 @@ def prepare_folder(
         )
     if content - _OURS and not finished:
         raise DataError(
-            f"{out} is not empty and holds no model ({min(content - _OURS)!r} is in it); write to a "
-            "new folder"
+            f"{out} is not empty and holds no model ({min(content - _OURS)!r} is in it); write to "
+            "a new folder"
         )
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,9 @@ def prepare_folder(
         probe.write_bytes(b"macrid")
         probe.unlink()
     except OSError as error:
-        raise ArtifactError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
+        raise ArtifactError(
+            f"cannot write to {out}: {error.strerror}; choose another --out"
+        ) from error
     return "new"
 
 
@@ -64,14 +66,14 @@ def check_space(out: Path, model: Recommender, n_items: int) -> None:
     Raises:
         ArtifactError: If it does not.
     """
-    # A checkpoint is weights, Adam's two moments and the best weights; while one is replaced there are two.
+    # A checkpoint is weights, Adam's two moments and the best weights; two while one is replaced.
     copies = 9 if model.in_epochs else 1
     needed = copies * 4 * model.n_parameters(n_items) + 2**20
     free = shutil.disk_usage(out).free
     if free < needed:
         raise ArtifactError(
-            f"the run would write up to {needed / 2**20:,.0f} MiB and {out} has {free / 2**20:,.0f} MiB "
-            "free; choose another --out, or a smaller model"
+            f"the run would write up to {needed / 2**20:,.0f} MiB and {out} has "
+            f"{free / 2**20:,.0f} MiB free; choose another --out, or a smaller model"
         ) from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 

@@ -47,7 +47,9 @@ class DataSettings(Settings):
     """How an event log is read and split."""
 
     items: Annotated[str | None, Field(description="path of the item table")] = None
-    columns: Annotated[dict[str, str], Field(description="meaning → column name")] = {}
+    columns: Annotated[
+        dict[str, str], Field(default_factory=dict, description="meaning → column name")
+    ]
     min_weight: Annotated[float | None, Field(description="smallest weight that counts")] = None
     min_user_events: Annotated[int, Field(ge=1, description="fewest events of a user")] = 5
     min_item_events: Annotated[int, Field(ge=1, description="fewest users of an item")] = 1

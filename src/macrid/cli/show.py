@@ -23,7 +23,9 @@ def document(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
 
 
-def table(columns: Iterable[str], rows: Iterable[Iterable[Any]], *, title: str | None = None) -> None:
+def table(
+    columns: Iterable[str], rows: Iterable[Iterable[Any]], *, title: str | None = None
+) -> None:
     """A table on stdout; numbers on the right."""
     rows = [["" if cell is None else cell for cell in row] for row in rows]
     drawn = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
@@ -34,22 +36,30 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[Any]], *, title: str |
         drawn.add_row(*map(_cell, row))
     # Without a terminal to fit into, lines are as long as they need to be.
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False)
-    if title:
-        console.print(title, style="bold")
+    if title is not None:
+        console.print(f"\n{title}" if title else "", style="bold")
     console.print(drawn)
 
 
-def metrics_table(measured: Mapping[str, Mapping[str, Any]], *, title: str | None = None) -> None:
-    """Models × metrics, each mean with its standard error."""
-    names = list(next(iter(measured.values())))
+def metrics_table(
+    model: str,
+    measured: Mapping[str, Mapping[str, Any]],
+    baselines: Mapping[str, Mapping[str, Any]],
+    *,
+    title: str,
+) -> None:
+    """A model above its baselines, each metric with its standard error."""
+    names = list(measured)
     rows = []
-    for model, metrics in measured.items():
-        if "skipped" in metrics:
-            rows.append([_NAMES.get(model, model), f"skipped: {metrics['skipped']}", *names[1:]])
-            rows[-1][2:] = [""] * (len(names) - 1)
+    for name, metrics in {
+        model: measured,
+        **{b: m for b, m in baselines.items() if b != model},
+    }.items():
+        if reason := metrics.get("skipped"):
+            note(f"{_NAMES[name]} was left out: {reason}")
             continue
         cells = [f"{metrics[n]['mean']:.4f} ± {metrics[n]['se']:.4f}" for n in names]
-        rows.append([_NAMES.get(model, model), *cells])
+        rows.append([_NAMES.get(name, name), *cells])
     table(["", *names], rows, title=title)
 
 

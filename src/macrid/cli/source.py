@@ -9,9 +9,7 @@ from macrid.data.readers import read, read_features
 from macrid.data.splits import Split, hold_out_users, is_split_folder, read_split
 
 
-def read_split_or_events(
-    source: Path, settings: DataSettings
-) -> tuple[Interactions | None, Split]:
+def read_split_or_events(source: Path, settings: DataSettings) -> tuple[Interactions | None, Split]:
     """A split, and the event log it was made from (None for a folder that is split already)."""
     if is_split_folder(source):
         need_split_as_it_is(source, settings)

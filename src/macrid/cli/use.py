@@ -70,7 +70,9 @@ def evaluate(
         if model.training.get("refit"):
             note("warning: this model was refitted on everyone, these users included")
         _, split = read_split_or_events(source, settings)
-        if not model.training.get("refit") and split.train.fingerprint() != model.training.get("data"):
+        if not model.training.get("refit") and split.train.fingerprint() != model.training.get(
+            "data"
+        ):
             note("warning: the training users of this split are not those the model was trained on")
         group = split.test if people == "test" else split.validation
         compared = measure_baselines(split, names, people=people) if baselines else {}
@@ -79,7 +81,7 @@ def evaluate(
     if as_json:
         document({"model": model.name, "people": people, people: measured, "baselines": compared})
     else:
-        metrics_table({model.name: measured, **compared}, title=f"{people} users")
+        metrics_table(model.name, measured, compared, title=f"{people} users")
 
 
 def recommend(
@@ -163,7 +165,12 @@ def _histories(path: Path, columns: list[str] | None) -> Any:
 
 
 def _deliver(
-    lists: Any, model: Any, out: Path | None, *, as_json: bool, key: Literal["recommendations", "similar"]
+    lists: Any,
+    model: Any,
+    out: Path | None,
+    *,
+    as_json: bool,
+    key: Literal["recommendations", "similar"],
 ) -> None:
     """To a file, as JSON, or as a table with titles."""
     if out is not None:
@@ -174,8 +181,12 @@ def _deliver(
     elif out is None:
         shown = lists
         if "title" in model.catalogue.columns:
-            shown = lists.join(model.catalogue.select("item_id", "title"), on="item_id", how="left",
-                               maintain_order="left")
+            shown = lists.join(
+                model.catalogue.select("item_id", "title"),
+                on="item_id",
+                how="left",
+                maintain_order="left",
+            )
         table(shown.columns, shown.rows())
 
 

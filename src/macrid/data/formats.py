@@ -4,10 +4,13 @@ Text files are read as text throughout: whether an id is a number is decided for
 once, so that nothing is lost to a guess on its first rows.
 """
 
+import codecs
 import csv
 import gzip
 import zipfile
+import zlib
 from collections.abc import Callable
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +25,20 @@ _MOVIELENS = {
 }
 # ML-100k's u.item keeps one 0/1 column per genre, in the order of its u.genre file.
 _ML_100K_GENRES = (
-    "unknown|Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|Film-Noir|"
-    "Horror|Musical|Mystery|Romance|Sci-Fi|Thriller|War|Western"
-).split("|")
+    "unknown|Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|"
+    "Film-Noir|Horror|Musical|Mystery|Romance|Sci-Fi|Thriller|War|Western"
+)
 # What a folder is read from, first match first.
 _FOLDER_FILES = ("interactions.parquet", "ratings.dat", "u.data", "ratings.csv")
 _HEAD = 65_536
+# Some damaged Parquet files make polars panic.
+_DAMAGED = (
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+    OSError,
+    EOFError,
+    zlib.error,
+)
 
 
 def read_table(source: Any) -> pl.DataFrame:
@@ -37,7 +48,7 @@ def read_table(source: Any) -> pl.DataFrame:
         DataError: If it is missing, empty, damaged, or of no known kind.
     """
     if isinstance(source, str | Path):
-        return _read_path(Path(source).expanduser())
+        return _read_path(find(source))
     try:
         if isinstance(source, pl.LazyFrame):
             return source.collect()
@@ -47,12 +58,31 @@ def read_table(source: Any) -> pl.DataFrame:
             return _from_sparse(source)
         if hasattr(source, "__arrow_c_stream__") or isinstance(source, dict):
             return pl.DataFrame(source)
-    except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
-        raise DataError(f"cannot read the frame: {_first_line(error)}") from error
+    except (pl.exceptions.PolarsError, OSError, TypeError, ValueError) as error:
+        raise DataError(
+            f"cannot read the frame: {_first_line(error)}; every column needs one type and a name "
+            "of its own"
+        ) from error
     raise DataError(
         f"cannot read events from a {type(source).__name__}; give a path, a frame (polars, pandas, "
         "pyarrow, duckdb), or a scipy sparse matrix"
     )
+
+
+def find(path: str | Path) -> Path:
+    """A path that exists, with ``~`` expanded.
+
+    Raises:
+        DataError: If nothing is there.
+    """
+    try:
+        found = Path(path).expanduser()
+        exists = path != "" and found.exists()
+    except (OSError, RuntimeError) as error:  # a name too long, a home that nobody has
+        raise DataError(f"{str(path)[:200]!r} is not a path: {_first_line(error)}") from error
+    if not exists:
+        raise DataError(f"there is no file or folder {str(path)!r}; check the path")
+    return found
 
 
 def features_beside(
@@ -61,7 +91,7 @@ def features_beside(
     """The ``items.parquet`` that lies beside a file or in a folder of events, if one does."""
     if not isinstance(source, str | Path):
         return None
-    path = Path(source).expanduser()
+    path = find(source)
     folder = path if path.is_dir() else path.parent
     known = path.is_dir() or path.name == "interactions.parquet"
     items = folder / "items.parquet"
@@ -70,8 +100,6 @@ def features_beside(
 
 def _read_path(path: Path) -> pl.DataFrame:
     """One file or folder."""
-    if not path.exists():
-        raise DataError(f"there is no file or folder {str(path)!r}; check the path")
     if path.is_dir():
         return _read_folder(path)
     if path.stat().st_size == 0:
@@ -79,7 +107,7 @@ def _read_path(path: Path) -> pl.DataFrame:
     name = path.name.lower().removesuffix(".gz")
     try:
         if name.endswith((".parquet", ".pq")):
-            return pl.read_parquet(path, hive_partitioning=False)
+            return pl.read_parquet(path, hive_partitioning=False, glob=False)
         if name.endswith(".npz"):
             return _read_npz(path)
         if (
@@ -88,11 +116,11 @@ def _read_path(path: Path) -> pl.DataFrame:
             or name.endswith((".csv", ".tsv", ".inter", ".item"))
         ):
             return _read_text(path, name)
-    except (pl.exceptions.PolarsError, OSError, EOFError) as error:
+    except _DAMAGED as error:
         raise DataError(f"cannot read {path}: {_first_line(error)}") from error
     raise DataError(
-        f"{path} is of no known kind; known are .csv, .tsv, .parquet, .inter, .npz, ratings.dat, u.data, "
-        "a folder of Parquet files and a pro_sg folder"
+        f"{path} is of no known kind; known are .csv, .tsv, .parquet, .inter, .npz, ratings.dat, "
+        "u.data, a folder of Parquet files and a pro_sg folder"
     )
 
 
@@ -108,8 +136,8 @@ def _read_folder(folder: Path) -> pl.DataFrame:
             "is not a pro_sg folder"
         )
     try:
-        return pl.read_parquet(files)
-    except pl.exceptions.PolarsError as error:
+        return pl.read_parquet(files, glob=False)
+    except _DAMAGED as error:
         raise DataError(
             f"the Parquet files in {folder} cannot be read as one table: {_first_line(error)}"
         ) from error
@@ -117,51 +145,71 @@ def _read_folder(folder: Path) -> pl.DataFrame:
 
 def _read_text(path: Path, name: str) -> pl.DataFrame:
     """A delimited file; every column as text."""
-    with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
+    with _open(path) as file:
         head = file.read(_HEAD)
     if b"\0" in head:
-        raise DataError(f"{path} looks binary, not like {name.rsplit('.', 1)[-1]} text")
+        kind = name.rsplit(".", 1)[-1]
+        raise DataError(f"{path} looks binary (or UTF-16), not like {kind} text in UTF-8")
     if name == "u.item":
         return _read_u_item(path)
     if name in _MOVIELENS:
         separator, columns = _MOVIELENS[name]
         return _read_headless(path, separator, columns)
-    line = head.decode("utf-8-sig", "replace").splitlines()[0]
-    separator = "\t" if name.endswith((".tsv", ".inter", ".item")) else _separator(line)
-    columns = next(csv.reader([line], delimiter=separator))
-    if twice := {column for column in columns if columns.count(column) > 1}:
-        raise DataError(
-            f"{path} has the column {min(twice)!r} twice; every column needs a name of its own"
-        )
-    table = _read_csv(path, separator=separator)
-    if not name.endswith((".inter", ".item")):
+    recbole = name.endswith((".inter", ".item"))
+    lines = head.removeprefix(codecs.BOM_UTF8).splitlines()
+    header = next((line for line in lines if line.strip()), None)
+    if header is None:
+        raise DataError(f"{path} is empty; an event log with users and items is expected")
+    separator = b"\t" if recbole or name.endswith(".tsv") else _separator(header)
+    # RecBole writes fields as they are: a quote is part of a title there.
+    table = _read_csv(path, header, separator.decode(), quote=None if recbole else '"')
+    if not recbole:
         return table
     sequences = [c for c in table.columns if c.endswith("_seq")]
     table = table.with_columns(pl.col(sequences).str.split(" ")) if sequences else table
     return table.rename({column: column.split(":")[0] for column in table.columns})
 
 
-def _read_csv(path: Path, **options: Any) -> pl.DataFrame:
-    """CSV as text, broken UTF-8 refused."""
+def _read_csv(path: Path, header: bytes, separator: str, quote: str | None) -> pl.DataFrame:
+    """CSV as text, without blank lines; what is broken is refused."""
     try:
-        return pl.read_csv(path, infer_schema=False, **options)
-    except pl.exceptions.ComputeError as error:
-        if "utf" not in str(error).lower():
-            raise
+        columns = next(csv.reader([header.decode()], delimiter=separator))
+        if twice := {column for column in columns if column and columns.count(column) > 1}:
+            raise DataError(
+                f"{path} has the column {min(twice)!r} twice; every column needs a name of its own"
+            )
+        table = pl.read_csv(
+            path, separator=separator, quote_char=quote, infer_schema=False, glob=False
+        )
+    except (pl.exceptions.ComputeError, UnicodeDecodeError) as error:
         raise DataError(
-            f"{path} is not valid UTF-8; convert it first, for example with "
-            "iconv -f latin1 -t utf-8"
+            f"cannot read {path}: {_first_line(error)}; every line needs the fields of the header, "
+            f"fields with {separator!r} or quotes in them need quotes around them, and the text "
+            "needs to be UTF-8 (such as from: iconv -f latin1 -t utf-8)"
         ) from error
+    return table.filter(~pl.all_horizontal(pl.all().is_null()))
 
 
-def _separator(line: str) -> str:
+def _open(path: Path) -> BufferedReader | gzip.GzipFile:
+    """A file's bytes, unpacked."""
+    return gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")
+
+
+def _separator(header: bytes) -> bytes:
     """Which of the usual separators the header uses most."""
-    return max(",;\t|", key=line.count)
+    return max((b",", b";", b"\t", b"|"), key=header.count)
 
 
 def _read_headless(path: Path, separator: str, columns: list[str]) -> pl.DataFrame:
-    """MovieLens's older files: no header, Latin-1, and separators of two characters."""
-    lines = pl.Series("line", path.read_text(encoding="latin-1").splitlines())
+    """MovieLens's older files: no header, some in Latin-1, and separators of two characters."""
+    with _open(path) as file:
+        content = file.read()
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    # Not splitlines, to which a byte of some Latin-1 titles is the end of a line.
+    lines = pl.Series("line", text.replace("\r\n", "\n").removesuffix("\n").split("\n"))
     fields = lines.str.split_exact(separator, len(columns) - 1).struct.rename_fields(columns)
     table = fields.struct.unnest()
     short = table[columns[-1]].is_null()
@@ -176,12 +224,11 @@ def _read_headless(path: Path, separator: str, columns: list[str]) -> pl.DataFra
 
 def _read_u_item(path: Path) -> pl.DataFrame:
     """ML-100k's item table: id, title, dates and address, then a flag per genre."""
-    names = ["item_id", "title", "release_date", "video_release_date", "address", *_ML_100K_GENRES]
-    table = _read_headless(path, "|", names)
-    genre = [pl.when(pl.col(name) == "1").then(pl.lit(name)) for name in _ML_100K_GENRES]
-    return table.select(
-        "item_id", "title", "release_date", genres=pl.concat_list(genre).list.drop_nulls()
-    )
+    flags = _ML_100K_GENRES.split("|")
+    about = ["item_id", "title", "release_date", "video_release_date", "address"]
+    table = _read_headless(path, "|", about + flags)
+    genres = [pl.when(pl.col(name) == "1").then(pl.lit(name)) for name in flags]
+    return table.select(*about[:3], genres=pl.concat_list(genres).list.drop_nulls())
 
 
 def _read_npz(path: Path) -> pl.DataFrame:
@@ -189,17 +236,20 @@ def _read_npz(path: Path) -> pl.DataFrame:
     from scipy.sparse import load_npz
 
     try:
-        return _from_sparse(load_npz(path))
-    except (ValueError, KeyError, zipfile.BadZipFile) as error:
+        with path.open("rb") as file:
+            return _from_sparse(load_npz(file))
+    except (ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{path} is not a scipy sparse matrix (scipy.sparse.save_npz): {_first_line(error)}"
         ) from error
 
 
 def _from_sparse(matrix: Any) -> pl.DataFrame:
-    """The stored entries of a users × items matrix."""
+    """The entries of a users × items matrix; a stored zero is none."""
     entries = matrix.tocoo()
-    return pl.DataFrame({"user_id": entries.row, "item_id": entries.col, "weight": entries.data})
+    stored = entries.data != 0
+    columns = {"user_id": entries.row, "item_id": entries.col, "weight": entries.data}
+    return pl.DataFrame({name: values[stored] for name, values in columns.items()})
 
 
 def _first_line(error: Exception) -> str:

@@ -163,7 +163,7 @@ class Interactions:
         for ids in (self.users.ids, self.items.ids):
             digest.update("\x1f".join(ids.cast(pl.String)).encode())
         for array in (self.offsets, self.columns):
-            digest.update(np.ascontiguousarray(array, np.int64))
+            digest.update(array.astype(np.int64).tobytes())
         return digest.hexdigest()
 
     def _take(self, positions: np.ndarray) -> "Interactions":
@@ -192,7 +192,7 @@ def concat(parts: Sequence[Interactions]) -> Interactions:
     Args:
         parts: Tables whose catalogues may differ; the features of the first one that has any win.
     """
-    events = pl.concat([part.to_frame() for part in parts], how="diagonal")
+    events = pl.concat([part.to_frame() for part in parts], how="diagonal_relaxed")
     events = events.unique(["user_id", "item_id"], keep="first", maintain_order=True)
     features = next((part.features for part in parts if part.features is not None), None)
     items = pl.concat([part.items.ids for part in parts]).unique(maintain_order=True)

@@ -1,10 +1,10 @@
 """From any event log to `Interactions`: find the columns, check the values, filter, merge.
 
-A source is a path or a frame. Files: CSV and TSV (also gzipped), Parquet (a file or a folder), RecBole
-``.inter``, MovieLens ``ratings.dat``, ``u.data`` and ``ratings.csv`` (or the unpacked folder), scipy
-``.npz``, a ``pro_sg/`` folder. Frames: polars, pandas, pyarrow, duckdb, anything that speaks Arrow, and
-scipy sparse matrices. How each format becomes a table is `macrid.data.formats`; here its columns get
-their meaning.
+A source is a path or a frame. Files: CSV and TSV (also gzipped), Parquet (a file or a folder),
+RecBole ``.inter``, MovieLens ``ratings.dat``, ``u.data`` and ``ratings.csv`` (or the unpacked
+folder), scipy ``.npz``, a ``pro_sg/`` folder. Frames: polars, pandas, pyarrow, duckdb, anything
+that speaks Arrow, and scipy sparse matrices. How each format becomes a table is
+`macrid.data.formats`; here its columns get their meaning.
 """
 
 from collections.abc import Mapping
@@ -13,17 +13,18 @@ from typing import Any
 
 import polars as pl
 
-from macrid.data.formats import features_beside, read_table
+from macrid.data.formats import features_beside, find, read_table
 from macrid.data.interactions import Interactions, concat
 from macrid.data.splits import is_split_folder, read_split
-from macrid.data.vocabulary import clean_ids
+from macrid.data.vocabulary import clean_ids, in_type
 from macrid.errors import DataError
 
 # The usual names of each column, compared in lower case without punctuation: userId is userid.
 ALIASES = {
     "user_id": "user userid uid customer customerid visitor visitorid reviewerid memberid",
-    "item_id": "item itemid iid sid movie movieid product productid asin book bookid artist artistid "
-    "track trackid song songid article articleid business businessid poi poiid location locationid",
+    "item_id": "item itemid iid sid movie movieid product productid asin book bookid artist "
+    "artistid track trackid song songid article articleid business businessid poi poiid location "
+    "locationid",
     "weight": "weight rating ratings count plays playcount listencount quantity score stars",
     "timestamp": "timestamp time ts date datetime eventtime unixreviewtime",
 }
@@ -40,10 +41,10 @@ def read(
 ) -> Interactions:
     """Read an event log.
 
-    Ids stay what they are, integers or strings (``"007"`` included). Events below ``min_weight`` are
-    dropped; then a pair (user, item) that occurs several times becomes one event with the summed weight and
-    the latest time; then rare items are dropped, then users with too few events left: once each, in
-    that order, as the published recipe does.
+    Ids stay what they are, integers or strings (``"007"`` included). Events below ``min_weight``
+    are dropped; then a pair (user, item) that occurs several times becomes one event with the
+    summed weight and the latest time; then rare items are dropped, then users with too few events
+    left: once each, in that order, as the published recipe does.
 
     Args:
         source: A path or a frame; see the top of this module. A ``pro_sg/`` folder is read whole;
@@ -64,12 +65,14 @@ def read(
             number of at least 0, or nothing is left after filtering.
 
     Example:
-        >>> log = pl.DataFrame({"userId": [1, 1, 2], "movieId": ["a", "b", "a"], "rating": [5, 2, 4]})
-        >>> read(log, min_weight=4)
+        >>> log = {"userId": [1, 1, 2], "movieId": ["a", "b", "a"], "rating": [5, 2, 4]}
+        >>> read(pl.DataFrame(log), min_weight=4.0)
         Interactions(2 users, 1 items, 2 events)
     """
+    if isinstance(source, str | Path):
+        source = find(source)
     features = read_features(items) if items is not None else features_beside(source, _features)
-    if isinstance(source, str | Path) and is_split_folder(source):
+    if isinstance(source, Path) and is_split_folder(source):
         split = read_split(source, features=features)
         groups = (split.validation, split.test)
         parts = [split.train, *(part for g in groups for part in (g.fold_in, g.held_out))]
@@ -79,6 +82,8 @@ def read(
     events = _check_weights(events, min_weight)
     events = _merge(events)
     events = _filter(events, min_user_events, min_item_events)
+    if items is not None and features is not None:
+        _check_related(events["item_id"], features["item_id"])
     return Interactions.from_events(events, features=features)
 
 
@@ -88,7 +93,8 @@ def read_features(source: Any) -> pl.DataFrame:
     Text columns named genres, tags or categories with ``|`` between their values become lists.
 
     Args:
-        source: A path (Parquet, CSV, TSV, ``movies.dat``, ``u.item``, RecBole ``.item``) or a frame.
+        source: A path (Parquet, CSV, TSV, ``movies.dat``, ``u.item``, RecBole ``.item``) or a
+            frame.
 
     Raises:
         DataError: If it cannot be read, has no item column, or an item twice.
@@ -102,9 +108,7 @@ def read_features(source: Any) -> pl.DataFrame:
 
 def _features(table: pl.DataFrame) -> pl.DataFrame:
     """A raw table as item features."""
-    name = find_column("item_id", table.columns, {})
-    if name is None:
-        raise _no_column("item_id", table.columns)
+    name = _item_column(table.columns)
     ids = clean_ids(table[name], name).alias("item_id")
     if ids.n_unique() != len(ids):
         twice = ids.filter(ids.is_duplicated())[0]
@@ -116,6 +120,27 @@ def _features(table: pl.DataFrame) -> pl.DataFrame:
         if dtype == pl.String and _plain(column) in ("genres", "tags", "categories")
     ]
     return others.with_columns(lists).insert_column(0, ids)
+
+
+def _item_column(names: list[str]) -> str:
+    """Which column of an item table is the item: the first that may be, for others describe it."""
+    known = ["itemid", *ALIASES["item_id"].split(), "id"]
+    found = [name for name in names if _plain(name) in known]
+    if not found:
+        raise DataError(
+            f"the item table has no item_id column among {_listed(names)}; rename the one that "
+            f"holds the items' ids to item_id (or {', '.join(known[1:])})"
+        )
+    return "item_id" if "item_id" in found else found[0]
+
+
+def _check_related(events: pl.Series, features: pl.Series) -> None:
+    """Refuse a table of other items."""
+    if not in_type(features, events.dtype).is_in(events.implode()).any():
+        raise DataError(
+            f"the item table knows none of the items: its ids are such as "
+            f"{features.first()!r}, those of the events such as {events.first()!r}"
+        )
 
 
 def find_column(meaning: str, names: list[str], given: Mapping[str, str]) -> str | None:
@@ -152,16 +177,23 @@ def _plain(name: str) -> str:
 def _no_column(meaning: str, names: list[str]) -> DataError:
     """The sentence for a table without users or items."""
     return DataError(
-        f"no {meaning} column among {', '.join(map(repr, names))}; looked for {meaning} and "
+        f"no {meaning} column among {_listed(names)}; looked for {meaning} and "
         f"{', '.join(ALIASES[meaning].split())}; name it with columns={{{meaning!r}: ...}} "
         f"or --column {meaning}=NAME"
     )
+
+
+def _listed(names: list[str]) -> str:
+    """Column names for a sentence."""
+    return ", ".join(map(repr, names))
 
 
 def _events(table: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
     """A raw table as ``user_id, item_id, weight`` and perhaps ``timestamp``, rows in order."""
     if unknown := set(columns) - set(ALIASES):
         raise ValueError(f"columns names {sorted(unknown)}; it may name {', '.join(ALIASES)}")
+    if len(set(columns.values())) < len(columns):
+        raise ValueError(f"columns is {dict(columns)}; each meaning needs a column of its own")
     names = {meaning: find_column(meaning, table.columns, columns) for meaning in ALIASES}
     if table.is_empty():
         raise DataError("the source holds no events; there is nothing to learn from")
@@ -178,40 +210,63 @@ def _events(table: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
     return pl.DataFrame(events)
 
 
+def _trimmed(column: pl.Series) -> pl.Series:
+    """Categories as text, and text without blanks around it; other columns as they are."""
+    if isinstance(column.dtype, pl.Categorical | pl.Enum):
+        column = column.cast(pl.String)
+    return column.str.strip_chars() if column.dtype == pl.String else column
+
+
 def _seconds(times: pl.Series) -> pl.Series:
     """Times as whole seconds since 1970; null where there is none."""
+    raw = times = _trimmed(times)
     if times.dtype == pl.String:
+        times = times.replace("", None)
         numbers = times.cast(pl.Float64, strict=False)
-        if numbers.null_count() == times.null_count():
-            times = numbers
-        else:
-            try:
-                times = times.str.to_datetime(time_zone="UTC")
-            except pl.exceptions.PolarsError as error:
-                raise DataError(
-                    f"column {times.name!r} holds times such as {times.drop_nulls()[0]!r}; they are "
-                    "seconds since 1970 or dates such as 2026-01-31T12:00:00"
-                ) from error
+        times = numbers if numbers.null_count() == times.null_count() else _dates(times)
     if times.dtype == pl.Date:
         times = times.cast(pl.Datetime)
     if isinstance(times.dtype, pl.Datetime):
         return times.dt.epoch("s")
+    if not times.dtype.is_numeric():
+        raise _strange_time(raw)
     return times.cast(pl.Int64, strict=False)
+
+
+def _dates(times: pl.Series) -> pl.Series:
+    """Dates as they are written with the year first; 01/02/2026 is January to some."""
+    strange = times.filter(~times.str.contains(r"^\d{4}\D"))
+    if len(strange):
+        raise _strange_time(strange)
+    try:
+        return times.str.to_datetime(time_zone="UTC")
+    except pl.exceptions.PolarsError as error:
+        raise _strange_time(times) from error
+
+
+def _strange_time(times: pl.Series) -> DataError:
+    """The sentence for times that could be anything."""
+    first = times.drop_nulls().head(1).to_list()[0]
+    return DataError(
+        f"column {times.name!r} holds times such as {first!r}; they are seconds since 1970 or, "
+        "written alike in all rows, dates such as 2026-01-31T12:00:00"
+    )
 
 
 def _check_weights(events: pl.DataFrame, min_weight: float | None) -> pl.DataFrame:
     """Weights as finite numbers of at least 0, and only those that count."""
     raw = events["weight"]
-    weight = raw.cast(pl.Float64, strict=False)
-    strange = weight.is_null() | ~weight.is_finite()
+    weight = _floats(raw)
+    strange = weight.is_null() | ~weight.cast(pl.Float32).is_finite()
     if min_weight is None:
         strange |= weight < 0
     if strange.any():
-        row = strange.arg_true()[0]
+        row = int(strange.arg_true()[0])
+        first = raw[row : row + 1].to_list()[0]
         raise DataError(
-            f"{strange.sum():,} of {len(raw):,} weights are not numbers of at least 0 (row {row + 1:,} "
-            f"has {raw[row]!r}); mend them, or keep only events from a smallest weight on with "
-            "min_weight (--min-weight), which drops negative ones"
+            f"{strange.sum():,} of {len(raw):,} weights are not numbers of at least 0 (row "
+            f"{row + 1:,} has {first!r}); mend them, or keep only events from a smallest weight "
+            "on with min_weight (--min-weight), which drops negative ones"
         )
     events = events.with_columns(weight)
     if min_weight is None:
@@ -223,6 +278,14 @@ def _check_weights(events: pl.DataFrame, min_weight: float | None) -> pl.DataFra
             f"{weight.min():g} to {weight.max():g}; lower min_weight"
         )
     return kept
+
+
+def _floats(column: pl.Series) -> pl.Series:
+    """Numbers, and text that is one; null for all else."""
+    column = _trimmed(column)
+    if not (column.dtype.is_numeric() or column.dtype in (pl.String, pl.Boolean)):
+        return pl.repeat(None, len(column), dtype=pl.Float64, eager=True)
+    return column.cast(pl.Float64, strict=False)
 
 
 def _merge(events: pl.DataFrame) -> pl.DataFrame:

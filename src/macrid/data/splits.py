@@ -1,4 +1,4 @@
-"""Held-out users: some people are never seen in training and are known only by part of their history.
+"""Held-out users: people never seen in training, known only by part of their history.
 
 Strong generalisation as in Liang et al. (2018) and in the MacridVAE authors' data script, to the
 draw: the same seed gives the very user–item pairs of the published files. Each held-out user's
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from macrid.data.formats import find
 from macrid.data.interactions import Interactions, concat
 from macrid.data.vocabulary import Vocabulary
 from macrid.errors import DataError
@@ -57,8 +58,8 @@ def hold_out_users(
     """Set aside people for validation and as many for testing, by the published recipe.
 
     The sorted users are permuted with NumPy's legacy generator; the last ``n_users`` are test
-    users, those before them validation users. The catalogue is what the other users touched; held-out
-    users' other events are dropped. Of each held-out user with at least five events left,
+    users, those before them validation users. The catalogue is what the other users touched;
+    held-out users' other events are dropped. Of each held-out user with at least five events left,
     ``floor(share * n)`` are held out, drawn user by user in ascending order from a generator with
     the same seed, reset for each of the two groups (Liang et al., 2018; their notebook).
 
@@ -85,11 +86,11 @@ def hold_out_users(
         )
     if data.n_users < 2 * n_users + 1:
         raise DataError(
-            f"holding out {n_users:,} + {n_users:,} users leaves nobody of {data.n_users:,} to train "
-            "on; hold out fewer, or bring more users"
+            f"holding out {n_users:,} + {n_users:,} users leaves nobody of {data.n_users:,} to "
+            "train on; hold out fewer, or bring more users"
         )
     # The legacy generator, because the published files were drawn with it.
-    order = np.random.RandomState(seed).permutation(data.n_users)  # noqa: NPY002
+    order = np.random.RandomState(seed).permutation(data.n_users)
     groups = np.split(order, [data.n_users - 2 * n_users, data.n_users - n_users])
     train, validation, test = (data.take_users(np.sort(group)) for group in groups)
     seen = np.unique(train.columns, return_index=True)
@@ -113,7 +114,7 @@ def hide_events(people: Interactions, share: float = 0.2, *, seed: int = PUBLISH
     """
     people = people.take_users(np.flatnonzero(np.diff(people.offsets)))
     chosen = np.zeros(len(people), bool)
-    random = np.random.RandomState(seed)  # noqa: NPY002
+    random = np.random.RandomState(seed)
     # A loop over users, because each published draw depends on the one before it.
     for start, end in zip(people.offsets[:-1], people.offsets[1:], strict=True):
         n_events = end - start
@@ -131,8 +132,8 @@ def is_split_folder(path: str | Path) -> bool:
 def read_split(path: str | Path, *, features: pl.DataFrame | None = None) -> Split:
     """A folder that is already split (``pro_sg/``), exactly as it is.
 
-    Item ids are those of ``unique_sid.txt``; user ids are the ``uid`` column, for the folder keeps no
-    others.
+    Item ids are those of ``unique_sid.txt``; user ids are the ``uid`` column, for the folder keeps
+    no others.
 
     Args:
         path: Folder with ``unique_sid.txt``, ``train.csv`` and ``{validation,test}_{tr,te}.csv``.
@@ -141,8 +142,8 @@ def read_split(path: str | Path, *, features: pl.DataFrame | None = None) -> Spl
     Raises:
         DataError: If a file is missing or does not fit to the others.
     """
-    folder = Path(path)
-    items = Vocabulary(pl.Series(_lines(folder / "unique_sid.txt")))
+    folder = find(path)
+    items = Vocabulary(pl.Series(_ids(folder / "unique_sid.txt"), dtype=pl.String))
 
     def table(name: str, users: Vocabulary | None = None) -> Interactions:
         events = _pairs(folder / f"{name}.csv", items)
@@ -164,12 +165,15 @@ def everyone(split: Split) -> Interactions:
     return concat(parts)
 
 
-def _lines(path: Path) -> list[str]:
-    """The lines of a text file."""
+def _ids(path: Path) -> list[str]:
+    """The lines of a text file that lists items."""
     try:
-        return path.read_text().split()
+        lines = path.read_text("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path}: {error}") from error
+    if not (ids := [line.rstrip("\r") for line in lines if line.strip()]):
+        raise DataError(f"{path} lists no items; every line is the id of one")
+    return ids
 
 
 def _pairs(path: Path, items: Vocabulary) -> pl.DataFrame:

@@ -1,8 +1,8 @@
 """Which id is which row: people speak in ids, arrays in rows, and only this file translates.
 
-Ids are strings or 64-bit integers, whichever the data held, and come back as they went in. Rows count
-from 0. Ids that arrive in the other type are tried in the vocabulary's own: ``"296"`` finds the
-integer 296, because a command line and a JSON key can only say strings.
+Ids are strings or 64-bit integers, whichever the data held, and come back as they went in. Rows
+count from 0. Ids that arrive in the other type are tried in the vocabulary's own: ``"296"`` finds
+the integer 296, because a command line and a JSON key can only say strings.
 """
 
 from collections.abc import Iterable
@@ -73,7 +73,7 @@ class Vocabulary:
         found = pl.DataFrame({"id": in_type(wanted, self.ids.dtype)}).join(
             self._rows, on="id", how="left", maintain_order="left"
         )
-        return found["row"].cast(pl.Int64).fill_null(-1).to_numpy()
+        return found["row"].cast(pl.Int64).fill_null(-1).to_numpy(writable=True)
 
 
 def in_type(ids: pl.Series, dtype: Any) -> pl.Series:
@@ -85,11 +85,10 @@ def in_type(ids: pl.Series, dtype: Any) -> pl.Series:
     """
     if ids.dtype == dtype:
         return ids
-    try:
-        cast = ids.cast(dtype, strict=False)
-        return cast.set((cast.cast(ids.dtype, strict=False) != ids).fill_null(value=True), None)
-    except pl.exceptions.PolarsError:  # no type that an id could have
+    if not (ids.dtype.is_numeric() or ids.dtype in (pl.String, pl.Categorical, pl.Enum, pl.Null)):
         return pl.Series(ids.name, [None] * len(ids), dtype)
+    cast = ids.cast(dtype, strict=False)
+    return cast.set((cast.cast(ids.dtype, strict=False) != ids).fill_null(value=True), None)
 
 
 def clean_ids(ids: pl.Series, what: str) -> pl.Series:
@@ -123,7 +122,7 @@ def clean_ids(ids: pl.Series, what: str) -> pl.Series:
         ids = small if small.null_count() == ids.null_count() else ids.cast(pl.String)
     elif ids.dtype != pl.Null:
         raise DataError(f"column {what!r} holds {ids.dtype}; ids are whole numbers or text")
-    missing = ids.is_null() | (ids == "" if ids.dtype == pl.String else False)
+    missing = ids.is_null() | (ids.str.strip_chars() == "" if ids.dtype == pl.String else False)
     if missing.any():
         raise DataError(
             f"{missing.sum():,} of {len(ids):,} rows have no {what!r} (the first is row "

@@ -15,11 +15,11 @@ def concept_table(concepts: np.ndarray, categories: pl.Series) -> pl.DataFrame:
         [(0, 2, 0), (1, 0, 1)]
     """
     labels = categories.cast(pl.String).fill_null("?").alias("category")
-    sizes = labels.value_counts(sort=True)["category"].to_list()
+    sizes = labels.value_counts(name="n").sort("n", "category", descending=[True, False])
     table = pl.DataFrame({"concept": concepts, "category": labels}).pivot(
         "category", index="concept", values="category", aggregate_function="len"
     )
-    return table.select("concept", *sizes).fill_null(0).sort("concept")
+    return table.select("concept", *sizes["category"]).fill_null(0).sort("concept")
 
 
 def normalised_mutual_information(left: np.ndarray, right: np.ndarray) -> float:

@@ -30,7 +30,9 @@ def measure_baselines(
     popularity = Popularity().fit(split.train)
     measured = {"popularity": evaluate(popularity, group, metrics=metrics).to_dict()}
     try:
-        ease = max((EASE(regularization=ridge).fit(split.train) for ridge in RIDGES), key=_by(split))
+        ease = max(
+            (EASE(regularization=ridge).fit(split.train) for ridge in RIDGES), key=_by(split)
+        )
     except TooLarge as error:
         return measured | {"ease": {"skipped": str(error)}}
     chosen = {"regularization": ease.settings.regularization}

@@ -46,10 +46,11 @@ class Evaluation(Mapping[str, Measured]):
     users: pl.DataFrame
 
     def __getitem__(self, metric: str) -> Measured:
-        if metric == "user_id":
+        if metric not in self.users.columns[1:]:
             raise KeyError(metric)
         values = self.users[metric].to_numpy()
-        return Measured(float(values.mean()), float(values.std() / math.sqrt(len(values))), len(values))
+        n_users = len(values)
+        return Measured(float(values.mean()), float(values.std() / math.sqrt(n_users)), n_users)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.users.columns[1:])
@@ -88,7 +89,7 @@ def evaluate(
         For each metric, the mean, standard error and number of users.
 
     Raises:
-        ValueError: If a metric is not known.
+        ValueError: If a metric is not known, or another argument is not allowed.
         DataError: If there is nobody to evaluate on.
 
     Example:
@@ -97,17 +98,23 @@ def evaluate(
         >>> from macrid.models.popularity import Popularity
         >>> log = {"user": [u for u in range(9) for _ in range(6)], "item": [*range(6)] * 9}
         >>> split = hold_out_users(read(log), n_users=2)
-        >>> evaluate(Popularity().fit(split.train), split.test, metrics=["recall@1"])["recall@1"].mean
-        1.0
+        >>> evaluate(Popularity().fit(split.train), split.test, metrics=["recall@1"])
+        recall@1  1.0000 ± 0.0000  (n = 2)
     """
-    wanted = [parse_metric(name) for name in metrics]
-    if not len(people):
+    wanted = {name: parse_metric(name) for name in metrics}
+    if not wanted or batch_size < 1 or without_targets not in ("zero", "drop"):
+        raise ValueError(
+            f"metrics are {list(wanted)}, batch_size is {batch_size} and without_targets is "
+            f"{without_targets!r}; expected are one metric or more, 1 or more, and 'zero' or 'drop'"
+        )
+    someone = np.diff(people.held_out.offsets) > 0
+    if not len(people) or (without_targets == "drop" and not someone.any()):
         raise DataError("there are no held-out users to evaluate on")
     fold_in = people.fold_in.with_catalogue(model.items)
     # Targets keep their own numbers beyond the catalogue, so that unknown ones count as missed.
     known = model.items.numbers(people.held_out.items.ids)
     targets = np.where(known >= 0, known, len(model.items) + np.arange(len(known)))
-    longest = max(k for _, _, k in wanted)
+    longest = max(k for _, _, k in wanted.values())
     columns: dict[str, list[torch.Tensor]] = {name: [] for name in metrics}
     for start in range(0, len(people), batch_size):
         rows = np.arange(start, min(start + batch_size, len(people)))
@@ -116,21 +123,21 @@ def evaluate(
         scores = model.scores(shown).cpu()
         mask_rows(scores, shown)
         found = hits(top_rows(scores, longest), hidden)
-        for name, metric, k in wanted:
+        for name, metric, k in wanted.values():
             columns[name].append(metric(found, hidden.lengths, k))
     frame = pl.DataFrame(
         {"user_id": people.fold_in.users.ids}
         | {name: torch.cat(values).double().numpy() for name, values in columns.items()}
     )
     if without_targets == "drop":
-        frame = frame.filter(pl.Series(np.diff(people.held_out.offsets) > 0))
+        frame = frame.filter(pl.Series(someone))
     return Evaluation(frame)
 
 
 def parse_metric(name: str) -> tuple[str, Any, int]:
     """A metric's name as what computes it and the list's length."""
     kind, _, k = name.partition("@")
-    if kind not in _METRICS or not k.isdigit() or int(k) < 1:
+    if kind not in _METRICS or not k.isdecimal() or int(k) < 1:
         raise ValueError(
             f"there is no metric {name!r}; known are ndcg@k and recall@k with k of at least 1, "
             "such as ndcg@100"

@@ -2,20 +2,22 @@
 
 ``config.json`` (model, settings, versions, data fingerprint, format version, digests of the other
 files), ``model.safetensors``, ``items.parquet`` (ids and features in row order), ``metrics.json``,
-``README.md`` (a model card). Reading one never runs code from it. ``config.json`` is written last: a
-folder without it, or with files that are not the ones it lists, is not a model.
+``README.md`` (a model card). Reading one never runs code from it. A folder without ``config.json``,
+or with files that are not the ones it lists, is not a model. All files are written aside before the
+first is put in its place, and ``config.json`` comes last: a full disk costs nothing, and a save
+that is killed leaves the older model or a folder that `load` refuses, never a mixture.
 """
 
 import hashlib
 import io
 import json
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import safetensors.torch
-import torch
 from safetensors import SafetensorError
 
 from macrid.data.files import replace_file
@@ -25,21 +27,29 @@ from macrid.models.recommender import Recommender
 
 FORMAT = 1
 _FILES = ("model.safetensors", "items.parquet")
+_CONFIG = {"model": str, "settings": dict, "n_items": int, "training": dict, "sha256": dict}
+# What a run leaves in its folder before it is saved; names as in `training.checkpoint`.
+_RUN = {"log.csv", "checkpoint.ckpt", "checkpoint.json"}
+_DAMAGE = (MacridError, OSError, ValueError, KeyError, TypeError, RecursionError)
+_DAMAGE += (SafetensorError, pl.exceptions.PolarsError)
 _PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 
 
 def save(model: Recommender, folder: Path) -> None:
-    """Write a model folder; an older model in it is replaced, anything else is left alone.
+    """Write a model folder; an older model in it is replaced, files beside that are left alone.
 
     Raises:
-        ArtifactError: If it cannot be written.
+        ArtifactError: If the folder is taken (see `check_target`), or cannot be written.
     """
     ids = model.items  # refuses a model that is not fitted
     table = io.BytesIO()
     assert model.catalogue is not None
     model.catalogue.write_parquet(table)
     tensors = {name: tensor.contiguous() for name, tensor in model.tensors().items()}
-    content = {"model.safetensors": safetensors.torch.save(tensors), "items.parquet": table.getvalue()}
+    content = {
+        "model.safetensors": safetensors.torch.save(tensors),
+        "items.parquet": table.getvalue(),
+    }
     config = {
         "format": FORMAT,
         "model": model.name,
@@ -52,12 +62,40 @@ def save(model: Recommender, folder: Path) -> None:
     content["metrics.json"] = _json(model.metrics)
     content["README.md"] = _card(model).encode()
     content["config.json"] = _json(config)
+    # Always the same name: what a killed save left is overwritten.
+    aside = folder / ".macrid-saving"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        check_target(folder)
+        aside.mkdir(parents=True, exist_ok=True)
         for name, data in content.items():
-            replace_file(folder / name, data)
+            replace_file(aside / name, data)
+        for name in content:
+            (aside / name).replace(folder / name)
     except OSError as error:
         raise ArtifactError(f"cannot write the model to {folder}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def check_target(folder: Path) -> None:
+    """Make sure that a model may be saved to a folder.
+
+    It may be new or empty, or hold a model, a run that is about to be saved, or a save that was
+    killed. Hidden files do not count. Anything else could be somebody's own ``README.md``.
+
+    Raises:
+        ArtifactError: If it may not.
+    """
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    found = {name for name in names if not name.startswith(".")} - _RUN
+    killed = "model.safetensors" in found and found <= {*_FILES, "metrics.json", "README.md"}
+    if "config.json" in found:
+        _config(folder)
+    elif found and not killed:
+        raise ArtifactError(
+            f"{folder} holds something else ({min(found)!r}); save to a new or empty folder, or "
+            "over an older model"
+        )
 
 
 def load(folder: str | Path) -> Recommender:
@@ -74,12 +112,14 @@ def load(folder: str | Path) -> Recommender:
         model.catalogue = pl.read_parquet(data["items.parquet"])
         if len(model.items) != config["n_items"]:
             raise ValueError(f"items.parquet has {len(model.items)} items, not {config['n_items']}")
-        model.restore(safetensors.torch.load(data["model.safetensors"]))
-    except (MacridError, ValueError, KeyError, TypeError, SafetensorError, pl.exceptions.PolarsError) as e:
-        raise ArtifactError(f"the model in {folder} is damaged: {_first_line(e)}") from e
+        tensors = safetensors.torch.load(data["model.safetensors"])
+        if not all(tensor.isfinite().all() for tensor in tensors.values()):
+            raise ValueError("model.safetensors holds numbers that are not finite")
+        model.restore(tensors)
+        model.metrics = _metrics(folder)
+    except _DAMAGE as error:
+        raise ArtifactError(f"the model in {folder} is damaged: {_first_line(error)}") from error
     model.training = config["training"]
-    metrics = folder / "metrics.json"
-    model.metrics = json.loads(metrics.read_bytes()) if metrics.is_file() else {}
     return model
 
 
@@ -96,15 +136,28 @@ def _config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_bytes())
         newer = config["format"] > FORMAT
-        known = {key: config[key] for key in ("model", "settings", "n_items", "training", "sha256")}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{path} is not a macrid model's: {_first_line(error)}") from error
+        for key, kind in _CONFIG.items():
+            if not newer and type(config[key]) is not kind:
+                raise ValueError(f"its {key} is {config[key]!r}")
+    except _DAMAGE as error:
+        raise ArtifactError(
+            f"{path} is not a macrid model's ({_first_line(error)}); check the path"
+        ) from error
     if newer:
         raise ArtifactError(
-            f"the model in {folder} has format {config['format']}, this macrid reads up to {FORMAT}; "
-            "update macrid"
+            f"the model in {folder} has format {config['format']}, this macrid reads up to "
+            f"{FORMAT}; update macrid"
         )
-    return known
+    return config
+
+
+def _metrics(folder: Path) -> dict[str, Any]:
+    """What was measured; nothing if nobody kept it."""
+    path = folder / "metrics.json"
+    metrics = json.loads(path.read_bytes()) if path.is_file() else {}
+    if not isinstance(metrics, dict):
+        raise ValueError("metrics.json holds no measurements")
+    return metrics
 
 
 def _read(folder: Path, name: str, config: dict[str, Any]) -> bytes:
@@ -120,8 +173,8 @@ def _read(folder: Path, name: str, config: dict[str, Any]) -> bytes:
         )
     if hashlib.sha256(data).hexdigest() != config["sha256"].get(name):
         raise ArtifactError(
-            f"{folder / name} is not the file that was saved (truncated or changed since); copy the "
-            "folder again, or train anew"
+            f"{folder / name} is not the file that was saved (truncated or changed since); copy "
+            "the folder again, or train anew"
         )
     return data
 
@@ -133,12 +186,15 @@ def _json(value: Any) -> bytes:
 
 def _first_line(error: Exception) -> str:
     """What an exception says, without its appendix."""
+    if isinstance(error, KeyError):
+        return f"there is no {error}"
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _card(model: Recommender) -> str:
     """The model card."""
-    card = [f"# {type(model).__name__}", "", "A recommender trained with macrid.", "", "## Settings", ""]
+    card = [f"# {type(model).__name__}", "", "A recommender trained with macrid."]
+    card += ["", "## Settings", ""]
     card += [f"- {name}: {value}" for name, value in model.settings.model_dump().items()]
     card += ["", "## Training", ""]
     card += [f"- {name}: {value}" for name, value in model.training.items()]

@@ -1,6 +1,8 @@
 """EASE: a linear item-item model in closed form (Steck, WWW 2019), and hard to beat."""
 
 import os
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -11,9 +13,18 @@ from torch import Tensor
 from macrid.data.histories import Histories
 from macrid.data.interactions import Interactions
 from macrid.data.splits import HeldOut
-from macrid.errors import TooLarge
+from macrid.errors import SettingsError, TooLarge
 from macrid.models.recommender import Recommender
 from macrid.training.settings import Settings, no_options
+
+# Of a container, version 2 and version 1: its limit, what is used of it, how much of that is cache.
+_CGROUPS = [
+    [f"sys/fs/cgroup/{name}" for name in names.split()]
+    for names in (
+        "memory.max memory.current memory.stat",
+        "memory/memory.limit_in_bytes memory/memory.usage_in_bytes memory/memory.stat",
+    )
+]
 
 
 class EASESettings(Settings):
@@ -25,8 +36,8 @@ class EASESettings(Settings):
 class EASE(Recommender):
     r"""Item-item weights that rebuild histories, without help from the item itself.
 
-    With :math:`P = (X^\top X + \lambda I)^{-1}`, :math:`B_{ij} = -P_{ij} / P_{jj}` (Steck, 2019, Eq. 8).
-    Memory grows with the square of the catalogue, so a large one is refused.
+    With :math:`P = (X^\top X + \lambda I)^{-1}`, :math:`B_{ij} = -P_{ij} / P_{jj}` (Steck, 2019,
+    Eq. 8). Memory grows with the square of the catalogue, so a large one is refused.
 
     Args:
         settings: ``regularization=500.0``.
@@ -49,8 +60,8 @@ class EASE(Recommender):
         needed, available = 3 * 8 * n_items**2, _free_memory()
         if needed > available:
             raise TooLarge(
-                f"EASE on {n_items:,} items needs about {needed / 2**30:.1f} GiB and "
-                f"{available / 2**30:.1f} GiB are free; drop rare items (min_item_events), or use "
+                f"EASE on {n_items:,} items needs about {needed / 2**30:,.1f} GiB and "
+                f"{available / 2**30:,.1f} GiB are free; drop rare items (min_item_events), or use "
                 "a model whose memory grows with the catalogue and not with its square",
                 needed=needed,
                 available=available,
@@ -58,8 +69,13 @@ class EASE(Recommender):
         matrix = train.matrix().astype(np.float64)
         gram = torch.from_numpy((matrix.T @ matrix).toarray())
         gram.diagonal().add_(self.settings.regularization)
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-        weights = inverse / -inverse.diagonal()
+        factor, failed = torch.linalg.cholesky_ex(gram)
+        if failed:
+            ridge = self.settings.regularization
+            raise SettingsError(f"regularization is {ridge:g}, too small for this data; raise it")
+        # Symmetric; transposed, because LAPACK's column order would make scoring 30 times slower.
+        inverse = torch.cholesky_inverse(factor).T
+        weights = inverse.div_(-inverse.diagonal())
         weights.fill_diagonal_(0)
         self.weights = weights.float()
 
@@ -86,9 +102,27 @@ class EASE(Recommender):
         n_items = len(self.items)
         if tensors["weights"].shape != (n_items, n_items):
             raise ValueError(f"the weights are not {n_items} × {n_items}")
-        self.weights = tensors["weights"]
+        self.weights = tensors["weights"].float()
 
 
-def _free_memory() -> int:
-    """Bytes that could be used without swapping."""
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+def _free_memory(root: Path = Path("/")) -> int:
+    """Bytes that could be used without swapping: the machine's, or the container's if it has fewer.
+
+    Where the machine does not say: all its memory (macOS); where it says nothing at all: no limit.
+    """
+    free = [sys.maxsize]
+    for limit, used, cache in _CGROUPS:
+        try:
+            stat = dict(line.split() for line in (root / cache).read_text().splitlines())
+            inactive = int(stat.get("total_inactive_file", stat["inactive_file"]))
+            taken = int((root / used).read_text()) - inactive
+            free.append(int((root / limit).read_text()) - taken)
+        except (OSError, ValueError, KeyError):  # no such container, or "max"
+            continue
+    try:
+        lines = (root / "proc/meminfo").read_text().splitlines()
+        free += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
+    except OSError:
+        if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
+            free.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return max(0, min(free))

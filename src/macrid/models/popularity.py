@@ -49,4 +49,4 @@ class Popularity(Recommender):
         """Take the counts."""
         if tensors["counts"].shape != (len(self.items),):
             raise ValueError("there is not one count for each item")
-        self.counts = tensors["counts"]
+        self.counts = tensors["counts"].float()

@@ -7,6 +7,7 @@ broken by item row, every score finite, ranks from 1.
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -20,8 +21,8 @@ from macrid.data.histories import Histories
 from macrid.data.interactions import Interactions
 from macrid.data.readers import find_column, read
 from macrid.data.splits import HeldOut, is_split_folder
-from macrid.data.vocabulary import Vocabulary
-from macrid.errors import DataError, MacridError, UnknownItem
+from macrid.data.vocabulary import Vocabulary, clean_ids
+from macrid.errors import DataError, MacridError, MacridWarning
 from macrid.parts.ranking import TopRows, mask_rows, top_rows
 from macrid.training.settings import Settings
 
@@ -50,6 +51,7 @@ class Recommender(ABC):
     def __init__(self, **settings: Any) -> None:
         self.settings = self.Settings.of(settings)
         self.catalogue: pl.DataFrame | None = None
+        self._vocabulary: Vocabulary | None = None
         self.training: dict[str, Any] = {}
         self.metrics: dict[str, Any] = {}
 
@@ -81,7 +83,7 @@ class Recommender(ABC):
 
     # What all share
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The settings by name, as scikit-learn has it."""
         return self.settings.model_dump()
 
@@ -105,7 +107,7 @@ class Recommender(ABC):
             raise MacridError(
                 f"this {type(self).__name__} is not fitted; call fit, or macrid.load a saved model"
             )
-        if getattr(self, "_vocabulary", None) is None:
+        if self._vocabulary is None:
             self._vocabulary = Vocabulary(self.catalogue["item_id"])
         return self._vocabulary
 
@@ -133,7 +135,8 @@ class Recommender(ABC):
         parts = (validation.fold_in, validation.held_out) if validation else ()
         if any(part.items != train.items for part in parts):
             raise DataError("the validation users' catalogue is not that of the training users")
-        features = train.features if train.features is not None else train.items.ids.to_frame("item_id")
+        ids, features = train.items.ids.to_frame("item_id"), train.features
+        features = ids if features is None else features
         counts = pl.Series("train_events", train.item_counts())
         self.catalogue = features.drop("train_events", strict=False).insert_column(1, counts)
         self._vocabulary = None
@@ -224,9 +227,8 @@ class Recommender(ABC):
         Raises:
             ArtifactError: If the folder holds something else, or cannot be written.
         """
-        from macrid.models.artifact import save
-
-        save(self, Path(folder))
+        # By name: that module knows all models, and so imports this one.
+        import_module("macrid.models.artifact").save(self, Path(folder))
 
     def _scores_or_popularity(self, batch: Histories) -> Tensor:
         """Scores, with those of people without a history replaced by the items' popularity."""
@@ -283,6 +285,7 @@ class Recommender(ABC):
                 warnings.warn(
                     f"{unknown.sum():,} of {len(rows):,} items in the histories are not among the "
                     f"model's {len(self.items):,} items (such as {first!r}) and were left out",
+                    MacridWarning,
                     stacklevel=3,
                 )
         known = np.concatenate([[0], np.cumsum(~unknown)])[offsets]
@@ -291,12 +294,13 @@ class Recommender(ABC):
             warnings.warn(
                 f"{n_empty:,} of {len(users):,} people have no item that the model knows; they get "
                 "the most popular items",
+                MacridWarning,
                 stacklevel=3,
             )
         return users, distinct(Histories.from_arrays(rows[~unknown], known))
 
 
-def listed(ids: Iterable[Any]) -> list[Any]:
+def listed(ids: Any) -> list[Any]:
     """Ids as a list; a lone string is refused, as its letters are hardly meant."""
     if isinstance(ids, str) or not isinstance(ids, Iterable):
         raise ValueError(f"{ids!r} is one id where a list is expected; write [{ids!r}]")
@@ -338,6 +342,7 @@ def _events(histories: Any) -> tuple[pl.Series, np.ndarray, pl.Series]:
     # `read` sorts people, and makes whole numbers of text that looks like them.
     table = read_table(histories)
     data = read(table)
-    users = table[find_column("user_id", table.columns, {})].unique(maintain_order=True)
-    data = data.take_users(data.users.numbers(users))
+    name = find_column("user_id", table.columns, {}) or ""
+    users = table[name].unique(maintain_order=True)
+    data = data.take_users(data.users.numbers(clean_ids(users, name)))
     return data.users.ids if is_path else users, data.offsets, data.items.ids.gather(data.columns)

@@ -24,7 +24,7 @@ from macrid.data.histories import Histories
 BLOCK = 256
 # exp(-80) is still a normal float32: with logits in ±40 no maximum has to be looked for.
 _SAFE = 40.0
-_NEVER = -1e4  # stands for log 0 where an infinity times 0 would be NaN
+_NEVER = -1e30  # stands for log 0 where an infinity times 0 would be NaN
 
 
 class _Joint(NamedTuple):
@@ -120,7 +120,9 @@ class _MixtureLogLikelihood(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *grads: Tensor
+    ) -> tuple[Tensor | None, ...]:
         (grad,) = grads
         people, items, positive_items, positive_users, log_total, n_events = ctx.saved_tensors
         flat = people.flatten(0, 1).to(ctx.dtype)
@@ -168,7 +170,7 @@ def _exponentials(
     out = None if out is None else out.view(-1, len(items))
     with torch.autocast(people.device.type, enabled=False):
         products = torch.mm(people.flatten(0, 1).to(dtype), items.T.to(dtype), out=out)
-    joint = products.to(people.dtype).view(batch, n_concepts, -1)
+    joint = products.to(people.dtype).view(batch, n_concepts, len(items))
     if bounded:
         top = people.new_zeros(1, 1)
     else:

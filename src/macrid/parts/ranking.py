@@ -24,8 +24,8 @@ class TopRows:
 def top_rows(scores: Float[Tensor, "user item"], k: int) -> TopRows:
     """The ``k`` items of highest score, ties broken by the lower row; never sorts the catalogue.
 
-    ``torch.topk`` breaks ties as it likes, so score and row are packed into one integer that orders
-    as (score, then row backwards): the bits of a float, read as an integer, order as the float does.
+    ``torch.topk`` breaks ties as it likes, so score and row are packed into one integer that
+    orders as (score, then row backwards): the bits of a float order as the float does.
 
     Example:
         >>> top_rows(torch.tensor([[1.0, 3.0, 3.0, 2.0]]), 3).row.tolist()
@@ -64,10 +64,10 @@ def ndcg(
 ) -> Float[Tensor, " user"]:
     r"""Discounted gain of the first ``k`` places, relative to the best any list could reach.
 
-    :math:`\sum_{r \le k} \mathrm{rel}_r / \log_2(r + 1)` over the same sum for an ideal list, which is cut at
-    ``k`` too: a user with more than ``k`` held-out items can still reach 1 (Liang et al., 2018, and
-    their notebook). 0 where nothing is held out. A list shorter than ``k`` (a small catalogue) is
-    judged as far as it goes.
+    :math:`\sum_{r \le k} \mathrm{rel}_r / \log_2(r + 1)` over the same sum for an ideal list, which
+    is cut at ``k`` too: a user with more than ``k`` held-out items can still reach 1 (Liang et al.,
+    2018, and their notebook). 0 where nothing is held out. A list shorter than ``k`` (a small
+    catalogue) is judged as far as it goes.
 
     Example:
         The only held-out item is ranked second, so the gain is 1 / log2(3):

@@ -1,0 +1,1 @@
+"""How networks are trained: settings, batches, objective, loop, checkpoints, progress."""

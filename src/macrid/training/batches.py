@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from macrid.data.histories import Histories
@@ -50,7 +51,10 @@ class _People(Dataset):
 def training_batches(train: Interactions, batch_size: int, *, seed: int) -> DataLoader:
     """Histories of shuffled training users."""
     sampler = ShuffledBatches(train.n_users, batch_size, seed=seed)
-    return DataLoader(_People(train), sampler=sampler, batch_size=None)
+    # A generator of its own, for a seed that a loader draws for workers it does not have: Lightning
+    # asks for it before an epoch's seed is set in a run's first epoch, after it in all others.
+    alone = torch.Generator()
+    return DataLoader(_People(train), sampler=sampler, batch_size=None, generator=alone)
 
 
 def held_out_batches(people: HeldOut, batch_size: int) -> DataLoader:

@@ -35,7 +35,7 @@ class KeepBest(Checkpoint):
         self.monitor, self.folder, self.patience = monitor, folder, patience
         self.best_score, self.best_epoch = -float("inf"), 0
         self.best: dict[str, Tensor] = {}
-        self.rows: list[dict[str, float]] = []
+        self.rows: list[dict[str, int | float]] = []
 
     def resume_from(self, identity: dict[str, Any], *, resume: bool) -> Path | None:
         """The checkpoint to go on from, if that is wanted and there is one of this very run.
@@ -136,7 +136,7 @@ def _identity(checkpoint: Path, note: Path) -> dict[str, Any]:
         ) from error
 
 
-def _csv(rows: list[dict[str, float]]) -> str:
+def _csv(rows: list[dict[str, int | float]]) -> str:
     """Rows as CSV."""
     text = io.StringIO()
     writer = csv.DictWriter(text, rows[0], lineterminator="\n")

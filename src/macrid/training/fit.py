@@ -5,11 +5,12 @@ and resumed ends with the weights of one that was not.
 """
 
 import logging
+import pickle
 import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ class Training:
     best_epoch: int
     epochs: int
     seconds: float
-    log: list[dict[str, float]]
+    log: list[dict[str, int | float]]
 
 
 def fit_network(  # noqa: PLR0913  what, on whom, how, where to
@@ -133,8 +134,8 @@ class _Module(lightning.LightningModule):
         super().__init__()
         self.network, self.objective, self.settings = network, objective, settings
         self.warmup = warmup
-        self.row: dict[str, float] = {}  # of the epoch
-        self.last: dict[str, float] = {}  # of the step
+        self.row: dict[str, int | float] = {}  # of the epoch
+        self.last: dict[str, int | float] = {}  # of the step
         self.ndcg: float | None = None
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -146,10 +147,12 @@ class _Module(lightning.LightningModule):
         """Noise that depends on the seed and the epoch alone."""
         seed = np.random.SeedSequence([self.settings.seed, self.current_epoch])
         torch.manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1))
+        if self.current_epoch:  # the draw that was the loader's once; published runs had it
+            torch.empty((), dtype=torch.int64).random_()
         self.sums = torch.zeros(3, dtype=torch.float64)
         self.n_users, self.started = 0, time.perf_counter()
 
-    def training_step(self, batch: tuple[Histories]) -> Tensor:
+    def training_step(self, batch: Sequence[Histories]) -> Tensor:
         """The loss of one batch: a mean over its users."""
         (histories,) = batch
         step = self.global_step
@@ -172,7 +175,7 @@ class _Module(lightning.LightningModule):
         """A fresh list of per-user values."""
         self.values: list[Tensor] = []
 
-    def validation_step(self, batch: tuple[Histories, Histories]) -> None:
+    def validation_step(self, batch: Sequence[Histories]) -> None:
         """NDCG@100 of each validation user."""
         fold_in, held_out = batch
         scores = cast(Network, self.network).scores(fold_in)
@@ -220,6 +223,11 @@ def _run(
     except SystemExit as stopped:
         signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from stopped
+    except pickle.UnpicklingError as error:
+        raise DataError(
+            f"{checkpoint} holds more than numbers and text, so it is not loaded; start anew "
+            "without resume"
+        ) from error
 
 
 @contextmanager

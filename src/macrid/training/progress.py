@@ -1,4 +1,4 @@
-"""What a person sees of a training run, always on stderr: a bar on a terminal, else a line per epoch."""
+"""What a person sees of a training run, on stderr: a bar on a terminal, else a line per epoch."""
 
 import sys
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import lightning.pytorch as lightning
 from lightning.pytorch.callbacks import Checkpoint
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 # Both are checkpoints in Lightning's eyes because those run after the module's own hooks, when the
 # row of the epoch is there.
@@ -17,28 +17,23 @@ class Bar(Checkpoint):
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Open it."""
-        columns = ("{task.description}", BarColumn(12), MofNCompleteColumn(), TimeElapsedColumn())
         shown = TextColumn("{task.fields[shown]}")
-        console = Console(stderr=True)
-        self.bar = Progress(*columns, shown, console=console, transient=True)
-        self.task = self.bar.add_task("", shown="")
+        columns = ("{task.description}", BarColumn(10), MofNCompleteColumn(), shown)
+        self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        self.task = self.bar.add_task("", total=trainer.num_training_batches, shown="")
         self.bar.start()
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Empty it."""
         epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-        total = trainer.num_training_batches
-        self.bar.update(self.task, description=epoch, completed=0, total=total)
+        self.bar.update(self.task, description=epoch, completed=0)
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Move it on; rich draws ten times a second, however often that is."""
-        names = ("loss", "kl", "beta", "ndcg@100")
-        values = {**pl_module.row, **pl_module.last}
-        self.bar.update(
-            self.task, advance=1, shown=_shown({n: values[n] for n in names if n in values})
-        )
+        before = {name: pl_module.row[name] for name in ("ndcg@100",) if name in pl_module.row}
+        self.bar.update(self.task, advance=1, shown=_shown(pl_module.last | before))
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Take it away."""
@@ -61,11 +56,11 @@ class Lines(Checkpoint):
         sys.stderr.write(f"epoch {pl_module.row['epoch']}/{trainer.max_epochs}  {_shown(row)}\n")
 
 
-def _shown(values: dict[str, float]) -> str:
+def _shown(values: dict[str, int | float]) -> str:
     """Names and values.
 
     Example:
         >>> _shown({"loss": 512.3456, "beta": 0.2})
-        'loss 512.3  beta 0.2000'
+        'loss 512.3  beta 0.2'
     """
-    return "  ".join(f"{name} {value:#.4g}" for name, value in values.items())
+    return "  ".join(f"{name} {value:.4g}" for name, value in values.items())

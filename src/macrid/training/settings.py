@@ -1,4 +1,4 @@
-"""Settings as typed fields with bounds; a wrong one is a sentence that names the nearest right one."""
+"""Settings as typed fields with bounds; a wrong one is a sentence that names the nearest right."""
 
 import difflib
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ class Settings(BaseModel):
 
     Example:
         >>> class Sizes(Settings):
-        ...     n_dims: Annotated[int, Field(ge=1)] = 100
-        >>> Sizes.of({"n_dims": "20"}).n_dims
+        ...     size: Annotated[int, Field(ge=1)] = 100
+        >>> Sizes.of({"size": "20"}).size
         20
-        >>> Sizes.of({"n_dim": 20})
+        >>> Sizes.of({"sise": 20})
         Traceback (most recent call last):
-        macrid.errors.SettingsError: there is no setting 'n_dim'; did you mean 'n_dims'? known: n_dims
+        macrid.errors.SettingsError: there is no setting 'sise'; did you mean 'size'? known: size
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

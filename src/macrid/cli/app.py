@@ -1,0 +1,105 @@
+"""The command line: parse, call, print. One module per group of commands; no arithmetic.
+
+Results go to stdout, as a table or (``--json``) as one JSON document; everything else goes to
+stderr. Exit status: 0; 1 if the work failed; 2 if the request was wrong; 130 after Ctrl-C.
+"""
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from macrid.cli.show import note
+from macrid.errors import DownloadError, MacridError, MacridWarning, TooLarge, TrainingDiverged
+
+_FAILED = (DownloadError, TooLarge, TrainingDiverged)  # asked rightly, and yet
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command and exit.
+
+    Args:
+        argv: Words after ``macrid``; by default those of the process.
+    """
+    sys.exit(run(sys.argv[1:] if argv is None else list(argv)))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run a command; the exit status."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", MacridWarning)
+        warnings.showwarning = _warn
+        try:
+            status = _app()(list(argv), prog_name="macrid", standalone_mode=False)
+        except typer.Exit as stop:
+            return stop.exit_code
+        except (KeyboardInterrupt, typer.Abort):
+            return _fail("stopped", 130)
+        except typer.TyperException as error:
+            return _fail(getattr(error, "format_message", error.__str__)(), 2)
+        except MacridError as error:
+            return _fail(
+                str(error), 1 if isinstance(error, _FAILED) or _disk(error.__cause__) else 2
+            )
+        except ValueError as error:
+            return _fail(str(error), 2)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except OSError as error:
+            return _fail(f"{error.filename or 'the system'}: {error.strerror}", 1)
+    return status if isinstance(status, int) else 0
+
+
+def _app() -> Any:
+    """All commands."""
+    from macrid.cli import data, demo, doctor, train, use
+
+    app = typer.Typer(
+        name="macrid",
+        help="Recommendation that people understand and steer.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.command("train")(train.train)
+    app.command("evaluate")(use.evaluate)
+    app.command("recommend")(use.recommend)
+    app.command("similar")(use.similar)
+    app.command("models")(doctor.models)
+    app.add_typer(data.app, name="data")
+    app.command("doctor")(doctor.doctor)
+    app.command("demo")(demo.demo)
+    app.callback()(_root)
+    return typer.main.get_command(app)
+
+
+def _root(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+) -> None:
+    """Recommendation that people understand and steer."""
+    if version:
+        from macrid import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def _fail(sentence: str, status: int) -> int:
+    """Say why on stderr."""
+    note(f"error: {sentence}")
+    return status
+
+
+def _disk(cause: BaseException | None) -> bool:
+    """Whether an error goes back to a device that could not be written."""
+    return isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
+
+
+def _warn(message: Any, *_: Any, **__: Any) -> None:
+    """A warning as a line on stderr."""
+    note(f"warning: {message}")

@@ -1,0 +1,104 @@
+"""One training run: checks, reading, training, measuring, saving."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from macrid.cli.folders import check_space, leave_clean, prepare_folder, read_metrics
+from macrid.cli.options import DataSettings
+from macrid.cli.show import note
+from macrid.cli.source import read_split_or_events
+from macrid.data.splits import Split, everyone
+from macrid.evaluation.baselines import measure_baselines
+from macrid.evaluation.protocol import DEFAULT_METRICS, evaluate
+from macrid.models.catalog import model_class
+from macrid.models.recommender import Recommender
+from macrid.training.settings import TrainingSettings, no_options
+
+
+@dataclass(frozen=True)
+class Run:
+    """What was asked for: where from, where to, which model, and how."""
+
+    source: Path
+    out: Path
+    model: str = "macridvae"
+    settings: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    reading: dict[str, Any] = field(default_factory=dict)
+    metrics: list[str] = field(default_factory=lambda: [*DEFAULT_METRICS])
+    refit: bool = False
+    resume: bool = False
+    overwrite: bool = False
+    baselines: bool = True
+
+
+def carry_out(run: Run) -> dict[str, Any]:
+    """Check everything that can be checked, then read, train, measure and save.
+
+    Returns:
+        The content of ``metrics.json``.
+    """
+    model = model_class(run.model)(**run.settings)
+    options: dict[str, Any] = {}
+    if model.in_epochs:
+        options = TrainingSettings.of(run.training).model_dump()
+    else:
+        no_options(run.model, run.training)
+    reading = DataSettings.of(run.reading)
+    if prepare_folder(run.out, resume=run.resume, overwrite=run.overwrite) == "finished":
+        note(f"{run.out} is finished already; nothing to do")
+        return read_metrics(run.out)
+    try:
+        return _train(run, model, options, reading)
+    except BaseException:
+        leave_clean(run.out)
+        raise
+
+
+def _train(
+    run: Run, model: Recommender, options: dict[str, Any], reading: DataSettings
+) -> dict[str, Any]:
+    """The work itself, after the checks."""
+    events, split = read_split_or_events(run.source, reading)
+    check_space(run.out, model, split.train.n_items)
+    note(f"training on {split.train!r}, choosing by {len(split.validation):,} users")
+    loop = {"folder": run.out, "resume": run.resume, "progress": True} if model.in_epochs else {}
+    model.fit(split.train, split.validation, **options, **loop)
+    measured = _measure(model, split, run)
+    if run.refit:
+        note("training once more, on everyone")
+        if model.in_epochs:
+            options |= {"epochs": model.training["best_epoch"], "patience": None, "progress": True}
+        model.fit(events or everyone(split), **options)
+    model.metrics = measured
+    model.training |= {"refit": run.refit, "read": reading.model_dump()}
+    model.save(run.out)
+    if model.in_epochs:
+        from macrid.training.checkpoint import discard_checkpoint
+
+        discard_checkpoint(run.out)
+    return measured
+
+
+def _measure(model: Recommender, split: Split, run: Run) -> dict[str, Any]:
+    """What ``metrics.json`` holds."""
+    beside = ", popularity and EASE beside it" if run.baselines else ""
+    note(f"measuring on {len(split.test):,} test users{beside}")
+    trained = {
+        name: model.training[key]
+        for name, key in (
+            ("epochs", "epochs_run"),
+            ("best_epoch", "best_epoch"),
+            ("seconds", "seconds"),
+        )
+        if key in model.training
+    }
+    return {
+        "model": model.name,
+        "test": evaluate(model, split.test, metrics=run.metrics).to_dict(),
+        "validation": evaluate(model, split.validation, metrics=run.metrics).to_dict(),
+        "baselines": measure_baselines(split, run.metrics) if run.baselines else {},
+        **trained,
+        "example": ",".join(map(str, model.items.ids.head(3))),
+    }

@@ -1,0 +1,257 @@
+"""MacridVAE as a whole: what is drawn once, what never, and the answers that were planted."""
+
+from functools import cache
+
+import pytest
+import torch
+
+import planted
+from macrid.data.histories import Histories
+from macrid.errors import DataError, SettingsError
+from macrid.models.macridvae import MacridVAE, MacridVAESettings, macrid_vae
+
+N_ITEMS, N_DIMS, N_CONCEPTS = 40, 6, 3
+LISTS = [[0, 39, 7], [5], [1, 2, 3, 4, 11, 12], [7, 8]]
+
+
+def network_of(n_items=N_ITEMS, **settings):
+    """A small network whose weights are large enough to matter."""
+    torch.manual_seed(3)
+    sizes = {"n_concepts": N_CONCEPTS, "n_dims": N_DIMS}
+    network = macrid_vae(n_items, MacridVAESettings(**(sizes | settings)))
+    for weight in network.parameters():
+        torch.nn.init.normal_(weight, std=0.5)
+    return network
+
+
+def some_histories():
+    return Histories.from_lists(LISTS)
+
+
+def test_defaults_are_the_authors():
+    assert MacridVAE().get_params() == {
+        "n_concepts": 7,
+        "n_dims": 100,
+        "beta": 0.2,
+        "tau": 0.1,
+        "prior_std": 0.075,
+        "dropout": 0.5,
+        "l2": 0.0,
+        "similarity": "cosine",
+        "assignment_sampling": "relaxed",
+        "assignment": "soft",
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"n_concept": 3}, "no setting 'n_concept'; did you mean 'n_concepts'"),
+        ({"n_concepts": 0}, "n_concepts is 0, but should be greater than or equal to 1"),
+        ({"tau": 0}, "tau is 0, but should be greater than 0"),
+        ({"dropout": 1.0}, "dropout is 1.0, but should be less than 1"),
+        ({"prior_std": float("nan")}, "prior_std is nan"),
+        ({"similarity": "dot"}, "similarity is 'dot', but should be 'cosine' or 'inner'"),
+    ],
+)
+def test_a_wrong_setting_is_refused_in_words(settings, words):
+    with pytest.raises(SettingsError, match=words):
+        MacridVAE(**settings)
+
+
+def test_one_assignment_is_drawn_per_step_for_everybody_for_encoder_and_decoder():
+    network = network_of().train()
+    drawn, used = [], []
+    network.concepts.register_forward_hook(lambda _, __, out: drawn.append(out))
+    network.latent.register_forward_hook(lambda _, arguments, __: used.append(arguments[1]))
+    likelihood = network.decoder.log_likelihood
+    network.decoder.log_likelihood = lambda z, c, h: used.append(c) or likelihood(z, c, h)
+    network(some_histories())
+    assert len(drawn) == 1
+    assert all(log_weights is drawn[0] for log_weights in used)
+    assert len(used) == 2
+
+
+def test_people_with_the_same_history_differ_only_by_dropout_and_their_own_noise():
+    network = network_of(dropout=0.0, prior_std=1e-12).train()
+    bound = network(Histories.from_lists([[1, 2, 30]] * 3))
+    torch.testing.assert_close(bound.log_likelihood, bound.log_likelihood[:1].expand(3))
+    again = network(Histories.from_lists([[1, 2, 30]] * 3))
+    assert not torch.allclose(bound.log_likelihood, again.log_likelihood, rtol=1e-4)
+
+
+@pytest.mark.parametrize("source", ["dropout", "prior_std", "assignment_sampling"])
+def test_training_is_noisy_for_each_of_three_reasons_and_testing_for_none(source):
+    silent = {"dropout": 0.0, "prior_std": 1e-12, "assignment_sampling": "none"}
+    one_source = {name: value for name, value in silent.items() if name != source}
+    for settings, noisy in ((silent, False), (one_source, True)):
+        network = network_of(**settings).train()
+        first, second = (network(some_histories()).log_likelihood for _ in range(2))
+        assert torch.equal(first, second) is not noisy
+    network = network_of().eval()
+    assert torch.equal(network.scores(some_histories()), network.scores(some_histories()))
+    first, second = (network(some_histories()).log_likelihood for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_gradients_reach_every_weight_and_every_prototype():
+    network = network_of().train()
+    bound = network(some_histories())
+    (bound.kl - bound.log_likelihood).mean().backward()
+    for name, weight in network.named_parameters():
+        assert weight.grad.abs().sum() > 0, name
+    assert (network.concepts.weight.grad.abs().sum(-1) > 0).all()
+
+
+def test_one_concept_reduces_to_the_softmax_of_cosines_over_tau():
+    network = network_of(n_concepts=1, tau=0.3).eval()
+    unit = torch.nn.functional.normalize
+    encoder, items = network.latent.encoder, network.decoder.items.weight
+    for row, history in enumerate(LISTS):
+        bag = encoder.context[history].sum(0) / len(history) ** 0.5
+        z = unit(encoder.head((bag + encoder.bias).tanh())[:N_DIMS], dim=-1)
+        expected = (unit(items, dim=-1) @ z / 0.3).softmax(-1)
+        torch.testing.assert_close(
+            network.scores(some_histories())[row].softmax(-1), expected, rtol=1e-4, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("assignment", ["soft", "mode"])
+@pytest.mark.parametrize("similarity", ["cosine", "inner"])
+def test_the_likelihood_after_training_is_that_of_the_scores(assignment, similarity):
+    network = network_of(assignment=assignment, similarity=similarity).double().eval()
+    log_probs = network.scores(some_histories()).log_softmax(-1)
+    expected = torch.stack([row[items].sum() for row, items in zip(log_probs, LISTS, strict=True)])
+    with torch.no_grad():
+        torch.testing.assert_close(network(some_histories()).log_likelihood, expected)
+
+
+def test_the_order_of_concepts_does_not_matter():
+    network = network_of().eval()
+    before = network.scores(some_histories())
+    with torch.no_grad():
+        network.concepts.weight.copy_(network.concepts.weight[[2, 0, 1]].clone())
+    torch.testing.assert_close(network.scores(some_histories()), before)
+
+
+def test_a_batch_is_its_people_one_by_one_empty_ones_included():
+    network = network_of().eval()
+    lists = [*LISTS, []]
+    together = network.scores(Histories.from_lists(lists))
+    for row, items in enumerate(lists):
+        alone = network.scores(Histories.from_lists([items]))
+        torch.testing.assert_close(together[row], alone[0])
+
+
+def test_scores_are_finite_for_tiny_temperatures():
+    for tau in (1e-2, 1e-3, 1e-6):
+        for assignment in ("soft", "mode"):
+            network = network_of(tau=tau, assignment=assignment).eval()
+            assert network.scores(some_histories()).isfinite().all()
+
+
+def test_training_with_a_tiny_temperature_has_finite_gradients():
+    network = network_of(tau=1e-3).train()
+    network(some_histories()).log_likelihood.mean().neg().backward()
+    assert all(weight.grad.isfinite().all() for weight in network.parameters())
+
+
+def test_nothing_of_batch_times_concepts_times_items_is_kept_in_a_step():
+    n_items, batch = 3000, 50
+    network = network_of(n_items).train()
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: kept.append(t.numel()) or t, lambda t: t
+    ):
+        network(Histories.from_lists([[user, user + 1] for user in range(batch)]))
+    assert max(kept) <= n_items * (N_DIMS + N_CONCEPTS + 1)
+    assert max(kept) < batch * N_CONCEPTS * n_items / 10
+
+
+def test_bf16_is_close_to_single_precision_in_loss_and_gradients():
+    exact, rough = network_of(), network_of()
+    values = []
+    for network, half in ((exact, False), (rough, True)):
+        torch.manual_seed(0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            bound = network.train()(some_histories())
+        assert bound.log_likelihood.dtype == bound.kl.dtype == torch.float32
+        values.append((bound.kl - bound.log_likelihood).mean())
+        values[-1].backward()
+    torch.testing.assert_close(values[1], values[0], rtol=0.02, atol=0)
+    for mine, theirs in zip(rough.parameters(), exact.parameters(), strict=True):
+        cosine = torch.nn.functional.cosine_similarity(
+            mine.grad.flatten(), theirs.grad.flatten(), dim=0
+        )
+        assert cosine > 0.99
+
+
+@cache
+def well_fitted():
+    """Two groups of people who never share an item, seen often enough."""
+    model = MacridVAE(n_dims=8, n_concepts=2)
+    return model.fit(planted.split().train, epochs=25, batch_size=20, learning_rate=0.01)
+
+
+def test_newcomers_of_two_planted_groups_are_recommended_the_items_of_their_own():
+    lists = well_fitted().recommend(planted.newcomers(), k=10)
+    assert planted.share_in_the_right_group(lists) >= 0.95
+
+
+def test_similar_items_are_those_of_the_same_group():
+    model = well_fitted()
+    rows = torch.arange(len(model.items))
+    cosines = model.item_similarity(rows)
+    torch.testing.assert_close(cosines.diagonal(), torch.ones(len(rows)))
+    torch.testing.assert_close(cosines, cosines.T)
+    neighbours = model.similar_items(model.items.ids, k=5)
+    same = neighbours["query_id"].str.head(1) == neighbours["item_id"].str.head(1)
+    assert same.mean() >= 0.95
+
+
+def test_the_shared_item_table_is_saved_once_and_restored_for_both():
+    model = well_fitted()
+    tensors = model.tensors()
+    assert len(tensors) == 6
+    twin = MacridVAE(**model.get_params())
+    twin.catalogue = model.catalogue
+    twin.restore(tensors)
+    assert twin.network.concepts.items.weight is twin.network.decoder.items.weight
+    assert torch.equal(twin.scores(some_histories()), model.scores(some_histories()))
+
+
+def test_weights_of_another_shape_are_refused():
+    model = well_fitted()
+    twin = MacridVAE(**{**model.get_params(), "n_concepts": 5})
+    twin.catalogue = model.catalogue
+    with pytest.raises(ValueError, match=r"the weights have shapes .* but the settings ask for"):
+        twin.restore(model.tensors())
+
+
+def test_validation_users_of_another_catalogue_are_refused():
+    split, other = planted.split(), planted.groups(3)
+    stranger = type(split.validation)(other, other)
+    with pytest.raises(DataError, match="validation users' catalogue is not that of the training"):
+        MacridVAE().fit(split.train, stranger)
+
+
+def test_an_unknown_training_option_is_refused_in_words():
+    with pytest.raises(SettingsError, match="no setting 'epoch'; did you mean 'epochs'"):
+        MacridVAE().fit(planted.split().train, epoch=3)
+
+
+def test_refit_trains_on_everyone_for_the_best_number_of_epochs():
+    split = planted.split()
+    options = {"batch_size": 40, "learning_rate": 0.05, "seed": 4}
+    chosen = MacridVAE(n_dims=4, n_concepts=2).fit(
+        split.train, split.validation, epochs=6, **options
+    )
+    final = MacridVAE(n_dims=4, n_concepts=2).fit(
+        split.train, split.validation, epochs=6, refit=True, **options
+    )
+    people = split.train.n_users + split.validation.fold_in.n_users
+    events = sum(map(len, (split.train, split.validation.fold_in, split.validation.held_out)))
+    assert (final.training["users"], final.training["events"]) == (people, events)
+    assert final.training["epochs_run"] == chosen.training["best_epoch"]
+    assert final.items == split.train.items
+    assert not torch.equal(final.scores(some_histories()), chosen.scores(some_histories()))
