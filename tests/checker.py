@@ -1,4 +1,4 @@
-"""How annotations are checked while tests run: an int is good where a float is asked for (PEP 484)."""
+"""How annotations are checked in tests: an int is good where a float is asked for (PEP 484)."""
 
 from beartype import BeartypeConf, beartype
 

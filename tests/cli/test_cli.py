@@ -73,8 +73,13 @@ class TestTrain:
         assert metrics["seconds"] > 0
         names = {path.name for path in folder.iterdir()}
         assert names == {
-            "README.md", "config.json", "items.parquet", "log.csv", "metrics.json", "model.safetensors"
-        }  # fmt: skip
+            "README.md",
+            "config.json",
+            "items.parquet",
+            "log.csv",
+            "metrics.json",
+            "model.safetensors",
+        }
 
     def test_json_is_one_document_on_stdout(self, log, tmp_path, capsys):
         assert run(["train", str(log), "--out", str(tmp_path / "m"), "--json", *QUICK]) == 0

@@ -315,12 +315,12 @@ def test_a_missing_file_is_named():
 )
 def test_weights_are_read_from_numbers_and_from_text(column):
     assert read(log(rating=column)).weights.tolist() == [5, 2]
-    assert pairs_of(read(log(rating=column), min_weight=4.0)) == [(1, 3)]
+    assert pairs_of(read(log(rating=column), min_weight=4)) == [(1, 3)]
 
 
 def test_flags_count_as_one_and_nought():
     assert read(log(rating=[True, False])).weights.tolist() == [1, 0]
-    assert pairs_of(read(log(rating=[True, False]), min_weight=1.0)) == [(1, 3)]
+    assert pairs_of(read(log(rating=[True, False]), min_weight=1)) == [(1, 3)]
 
 
 def test_without_a_weight_every_event_counts_one():
@@ -348,13 +348,13 @@ def test_negative_weights_are_refused_unless_a_smallest_weight_drops_them():
     table = log(rating=[-1, 3])
     with pytest.raises(DataError, match=r"1 of 2 weights .*row 1 has -1.*--min-weight"):
         read(table)
-    assert pairs_of(read(table, min_weight=1.0)) == [(2, 4)]
-    assert pairs_of(read(table, min_weight=-1.0)) == [(1, 3), (2, 4)]
+    assert pairs_of(read(table, min_weight=1)) == [(2, 4)]
+    assert pairs_of(read(table, min_weight=-1)) == [(1, 3), (2, 4)]
 
 
 def test_when_no_weight_is_large_enough_the_range_is_said():
     with pytest.raises(DataError, match=r"weight of 4 or more; the weights reach from 1 to 3\.5"):
-        read(log(rating=[1, 3.5]), min_weight=4.0)
+        read(log(rating=[1, 3.5]), min_weight=4)
 
 
 def test_pandas_missing_weights_are_refused():
@@ -451,7 +451,7 @@ def test_an_event_that_happens_again_adds_its_weight_and_its_latest_time_where_i
 
 def test_small_weights_are_dropped_before_they_could_add_up():
     table = pl.DataFrame({"user": [1, 1, 1], "item": [1, 1, 2], "plays": [2, 2, 3]})
-    assert pairs_of(read(table, min_weight=3.0)) == [(1, 2)]
+    assert pairs_of(read(table, min_weight=3)) == [(1, 2)]
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 5)), min_size=1))
@@ -640,7 +640,7 @@ def test_a_good_file_with_bytes_changed_ends_in_a_table_or_in_a_sentence(
 def test_real_data_has_its_published_size_and_a_title_for_each_item(
     data_dir, name, users, items, events
 ):
-    data = read(data_dir / name, min_weight=4.0, min_user_events=5)
+    data = read(data_dir / name, min_weight=4, min_user_events=5)
     assert (data.n_users, data.n_items, len(data)) == (users, items, events)
     assert data.features["item_id"].equals(data.items.ids)
     assert data.features["title"].null_count() == 0

@@ -60,7 +60,7 @@ def expect_published_split(
     events: pd.DataFrame, *, n_held_out: int, seed: int, n_item: int
 ) -> Split:
     """Split as the library does and compare with the reference, pair by pair."""
-    data = read(pl.from_pandas(events), min_weight=4.0, min_user_events=5, min_item_events=n_item)
+    data = read(pl.from_pandas(events), min_weight=4, min_user_events=5, min_item_events=n_item)
     split = hold_out_users(data, n_held_out, seed=seed)
     files = published_split(events, n_held_out=n_held_out, seed=seed, min_per_item=n_item)
     users, catalogue = permuted(data.users.ids, seed), files["unique_sid"]["item"]
@@ -346,7 +346,7 @@ def test_an_empty_item_list_is_refused(folder):
 def test_real_data_is_split_into_the_very_pairs_of_the_published_recipe(
     data_dir, name, n_held_out, n_items, n_train
 ):
-    data = read(data_dir / name, min_weight=4.0, min_user_events=5)
+    data = read(data_dir / name, min_weight=4, min_user_events=5)
     split = hold_out_users(data, n_held_out, seed=98765)
     published = read_split(data_dir / name / "pro_sg")
     assert (split.train.n_items, len(split.train)) == (n_items, n_train)
@@ -362,7 +362,7 @@ def test_real_data_is_split_into_the_very_pairs_of_the_published_recipe(
 
 @pytest.mark.data
 def test_ml_100k_has_its_published_training_size(data_dir):
-    data = read(data_dir / "ml-100k", min_weight=4.0, min_user_events=5)
+    data = read(data_dir / "ml-100k", min_weight=4, min_user_events=5)
     train = hold_out_users(data, 50, seed=98765).train
     assert (train.n_users, train.n_items, len(train)) == (838, 1_433, 49_624)
 

@@ -15,7 +15,8 @@ import planted
 from macrid.data.splits import HeldOut
 from macrid.errors import DataError, SettingsError
 from macrid.models.macridvae import MacridVAE
-from macrid.training.checkpoint import KeepBest, discard_checkpoint
+from macrid.training.checkpoint import KeepBest
+from macrid.training.run_files import discard_checkpoint
 
 OPTIONS = {"batch_size": 40, "learning_rate": 0.1, "seed": 4, "threads": 1}
 SIZES = {"n_dims": 4, "n_concepts": 2}

@@ -276,7 +276,7 @@ class CountsThreads(ReportsLengths):
 def test_threads_are_used_in_training_and_given_back_after_it(threads):
     before, network = torch.get_num_threads(), CountsThreads()
     train(network, epochs=1, threads=threads)
-    assert network.threads == threads or before
+    assert network.threads == (threads or before)
     assert torch.get_num_threads() == before
 
 

@@ -46,7 +46,7 @@ def demo(
         overwrite=True,
     )
     measured = carry_out(run)
-    model = load(folder)
+    model: Any = load(folder)
     found = _concepts(model)
     test = hold_out_users(read(shop, min_user_events=5), held_out).test
     person, history, hidden = _somebody(test)

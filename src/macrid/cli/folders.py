@@ -9,11 +9,9 @@ from typing import Any, Literal
 
 from macrid.cli.show import note
 from macrid.errors import ArtifactError, DataError
+from macrid.models.artifact import check_target
 from macrid.models.recommender import Recommender
-
-# What training leaves in the folder before the model is saved; names as in `training.checkpoint`.
-CHECKPOINT = "checkpoint.ckpt"
-_OURS = {CHECKPOINT, "checkpoint.json", "log.csv"}
+from macrid.training.run_files import CHECKPOINT, RUN_FILES
 
 
 def prepare_folder(
@@ -25,8 +23,8 @@ def prepare_folder(
         Whether the folder is new, holds an unfinished run to go on with, or a finished one.
 
     Raises:
-        DataError: If it holds something that would be lost.
-        ArtifactError: If it cannot be written.
+        DataError: If it holds a model or a run, and nothing was said of that.
+        ArtifactError: If it holds something else, or cannot be written.
     """
     content = {path.name for path in out.iterdir()} if out.is_dir() else set()
     finished, unfinished = "config.json" in content, CHECKPOINT in content
@@ -43,11 +41,7 @@ def prepare_folder(
             f"{out} holds a run that did not end; add --resume to go on with it, or --overwrite to "
             "start anew"
         )
-    if content - _OURS and not finished:
-        raise DataError(
-            f"{out} is not empty and holds no model ({min(content - _OURS)!r} is in it); write to "
-            "a new folder"
-        )
+    check_target(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe = out / f".probe.{os.getpid()}"
@@ -84,7 +78,7 @@ def leave_clean(out: Path) -> None:
         return
     if (out / "config.json").is_file() or not out.is_dir():
         return
-    for name in _OURS:
+    for name in RUN_FILES:
         (out / name).unlink(missing_ok=True)
     if not any(out.iterdir()):
         out.rmdir()

@@ -13,6 +13,7 @@ from macrid.evaluation.baselines import measure_baselines
 from macrid.evaluation.protocol import DEFAULT_METRICS, evaluate
 from macrid.models.catalog import model_class
 from macrid.models.recommender import Recommender
+from macrid.training.run_files import discard_checkpoint
 from macrid.training.settings import TrainingSettings, no_options
 
 
@@ -74,10 +75,7 @@ def _train(
     model.metrics = measured
     model.training |= {"refit": run.refit, "read": reading.model_dump()}
     model.save(run.out)
-    if model.in_epochs:
-        from macrid.training.checkpoint import discard_checkpoint
-
-        discard_checkpoint(run.out)
+    discard_checkpoint(run.out)
     return measured
 
 

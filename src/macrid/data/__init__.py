@@ -1,0 +1,1 @@
+"""From files and frames to people's histories; no torch modules here."""

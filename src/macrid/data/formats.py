@@ -208,7 +208,7 @@ def _read_headless(path: Path, separator: str, columns: list[str]) -> pl.DataFra
         text = content.decode()
     except UnicodeDecodeError:
         text = content.decode("latin-1")
-    # Not splitlines, to which a byte of some Latin-1 titles is the end of a line.
+    # Not splitlines, to which the ellipsis of Windows is the end of a line.
     lines = pl.Series("line", text.replace("\r\n", "\n").removesuffix("\n").split("\n"))
     fields = lines.str.split_exact(separator, len(columns) - 1).struct.rename_fields(columns)
     table = fields.struct.unnest()

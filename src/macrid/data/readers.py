@@ -66,7 +66,7 @@ def read(
 
     Example:
         >>> log = {"userId": [1, 1, 2], "movieId": ["a", "b", "a"], "rating": [5, 2, 4]}
-        >>> read(pl.DataFrame(log), min_weight=4.0)
+        >>> read(pl.DataFrame(log), min_weight=4)
         Interactions(2 users, 1 items, 2 events)
     """
     if isinstance(source, str | Path):

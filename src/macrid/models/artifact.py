@@ -24,12 +24,11 @@ from macrid.data.files import replace_file
 from macrid.errors import ArtifactError, MacridError
 from macrid.models.catalog import model_class
 from macrid.models.recommender import Recommender
+from macrid.training.run_files import RUN_FILES
 
 FORMAT = 1
 _FILES = ("model.safetensors", "items.parquet")
 _CONFIG = {"model": str, "settings": dict, "n_items": int, "training": dict, "sha256": dict}
-# What a run leaves in its folder before it is saved; names as in `training.checkpoint`.
-_RUN = {"log.csv", "checkpoint.ckpt", "checkpoint.json"}
 _DAMAGE = (MacridError, OSError, ValueError, KeyError, TypeError, RecursionError)
 _DAMAGE += (SafetensorError, pl.exceptions.PolarsError)
 _PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
@@ -87,7 +86,7 @@ def check_target(folder: Path) -> None:
         ArtifactError: If it may not.
     """
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    found = {name for name in names if not name.startswith(".")} - _RUN
+    found = {name for name in names if not name.startswith(".")} - RUN_FILES
     killed = "model.safetensors" in found and found <= {*_FILES, "metrics.json", "README.md"}
     if "config.json" in found:
         _config(folder)

@@ -13,9 +13,7 @@ from torch import Tensor, nn
 
 from macrid.data.files import replace_file
 from macrid.errors import DataError, SettingsError
-
-CHECKPOINT, IDENTITY, LOG = "checkpoint.ckpt", "checkpoint.json", "log.csv"
-_ASIDE = ".checkpoint.ckpt.new"  # always the same name: what a killed run left is overwritten
+from macrid.training.run_files import ASIDE, CHECKPOINT, IDENTITY, LOG
 
 
 class KeepBest(Checkpoint):
@@ -88,7 +86,7 @@ class KeepBest(Checkpoint):
             self.best = {name: weight.detach().cpu().clone() for name, weight in weights.items()}
         if self.folder:
             replace_file(self.folder / LOG, _csv(self.rows).encode())
-            aside = self.folder / _ASIDE
+            aside = self.folder / ASIDE
             try:
                 trainer.save_checkpoint(aside)
                 aside.replace(self.folder / CHECKPOINT)
@@ -114,12 +112,6 @@ class KeepBest(Checkpoint):
         """Take it up again."""
         for name, value in state_dict.items():
             setattr(self, name, value)
-
-
-def discard_checkpoint(folder: Path) -> None:
-    """Remove what only an unfinished run needs; for when its model has been saved."""
-    for name in (CHECKPOINT, IDENTITY, _ASIDE):
-        (folder / name).unlink(missing_ok=True)
 
 
 def _identity(checkpoint: Path, note: Path) -> dict[str, Any]:

@@ -147,8 +147,6 @@ class _Module(lightning.LightningModule):
         """Noise that depends on the seed and the epoch alone."""
         seed = np.random.SeedSequence([self.settings.seed, self.current_epoch])
         torch.manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1))
-        if self.current_epoch:  # the draw that was the loader's once; published runs had it
-            torch.empty((), dtype=torch.int64).random_()
         self.sums = torch.zeros(3, dtype=torch.float64)
         self.n_users, self.started = 0, time.perf_counter()
 
