@@ -29,8 +29,3 @@ def pytest_collection_modifyitems(items):
 def data_dir() -> Path:
     """The folder of real data sets, for tests marked ``data``."""
     return DATA
-
-
-def pytest_make_parametrize_id(config, val, argname):
-    """Name cases of bytes by their argument: an archive's own bytes hold the time it was made."""
-    return argname if isinstance(val, bytes) else None
