@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test check format clean
+.PHONY: setup demo test check coverage format clean
 
 
 setup: $(READY)
@@ -26,6 +26,10 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+coverage: $(READY)
+	$(BIN)/coverage run -m pytest -n 0
+	$(BIN)/coverage report
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

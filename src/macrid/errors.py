@@ -2,14 +2,12 @@
 
     MacridError
     ├── DataError               the events, items or histories handed in cannot be used
-    │   ├── UnknownItem         an item the model was not trained on (also a LookupError)
-    │   └── EmptyHistory        a person without a single usable interaction
+    │   └── UnknownItem         an item the model was not trained on (also a LookupError)
     ├── SettingsError           a misspelt or out-of-range setting (also a ValueError)
     ├── ArtifactError           a model folder that is missing, damaged, foreign or too new
     ├── DownloadError           a public data set that could not be fetched or verified
     ├── TrainingDiverged        a loss that is NaN or infinite; carries the step
-    ├── TooLarge                work that would not fit into memory; carries the estimate
-    └── MissingExtra            an optional dependency; names the line that installs it
+    └── TooLarge                work that would not fit into memory; carries the estimate
 
     MacridWarning               something was left out or replaced; also a UserWarning
 
@@ -32,10 +30,6 @@ class DataError(MacridError):
 
 class UnknownItem(DataError, LookupError):  # noqa: N818  a lookup that failed, as in the glossary
     """An item that the vocabulary does not hold."""
-
-
-class EmptyHistory(DataError):  # noqa: N818
-    """A history in which nothing can be used."""
 
 
 class SettingsError(MacridError, ValueError):
@@ -80,17 +74,3 @@ class TooLarge(MacridError):  # noqa: N818
         self.needed = needed
         self.available = available
         super().__init__(message)
-
-
-class MissingExtra(MacridError, ImportError):  # noqa: N818
-    """An optional dependency that is not installed.
-
-    Args:
-        package: The package that was wanted.
-        extra: The extra of macrid that brings it.
-    """
-
-    def __init__(self, package: str, extra: str) -> None:
-        self.package = package
-        self.extra = extra
-        super().__init__(f"{package} is not installed; run: pip install 'macrid[{extra}]'")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from macrid.cli.options import Json
-from macrid.cli.show import document, note, table
+from macrid.cli.show import command, document, note, table
 
 app = typer.Typer(help="Public data sets, and a synthetic shop.", no_args_is_help=True)
 
@@ -25,7 +25,7 @@ def list_sets(as_json: Json = False) -> None:
         return
     rows = [(known.name, _megabytes(known.size), known.title) for known in DATASETS.values()]
     table(["name", "MB", "what it is"], rows)
-    note("get one with: macrid data get NAME (shows the licence first)")
+    note(f"get one with: {command()} data get NAME (shows the licence first)")
 
 
 @app.command()
@@ -51,7 +51,7 @@ def get(
     if as_json:
         document({"name": name, "path": str(path)})
     else:
-        note(f"it is in {path}; next: macrid train {path} --out runs/{name}")
+        note(f"it is in {path}; next: {command()} train {path} --out runs/{name}")
 
 
 @app.command()
@@ -76,7 +76,7 @@ def shop(
     else:
         note(
             f"{users:,} people, {items:,} items and {len(drawn.events):,} clicks are in {path}; "
-            f"next: macrid train {path} --out runs/shop"
+            f"next: {command()} train {path} --out runs/shop"
         )
 
 

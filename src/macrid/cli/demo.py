@@ -7,7 +7,7 @@ import numpy as np
 import typer
 
 from macrid.cli.options import Json
-from macrid.cli.show import document, metrics_table, note, table
+from macrid.cli.show import command, document, metrics_table, note, table
 
 # Chosen on validation users of shops with other seeds, so that the demo ends within two minutes.
 USERS, ITEMS, SEED = 8_000, 2_000, 0
@@ -82,10 +82,10 @@ def demo(
     )
     note(
         f"\n6. the model is in {folder}; try next:\n"
-        f"   macrid recommend {folder} --items {','.join(history[:2])}\n"
-        f"   macrid similar {folder} {history[0]}\n"
-        f"   macrid evaluate {folder} {shop} --metrics ndcg@10\n"
-        "   macrid train YOUR_EVENTS.csv --out runs/mine"
+        f"   {command()} recommend {folder} --items {','.join(history[:2])}\n"
+        f"   {command()} similar {folder} {history[0]}\n"
+        f"   {command()} evaluate {folder} {shop} --metrics ndcg@10\n"
+        f"   {command()} train YOUR_EVENTS.csv --out runs/mine"
     )
 
 

@@ -1,7 +1,6 @@
 """Model folders while they are being made: what may be written where, checked before the work."""
 
 import errno
-import json
 import os
 import shutil
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any, Literal
 
 from macrid.cli.show import note
 from macrid.errors import ArtifactError, DataError
-from macrid.models.artifact import check_target
+from macrid.models.artifact import check_target, load
 from macrid.models.recommender import Recommender
 from macrid.training.run_files import CHECKPOINT, RUN_FILES
 
@@ -47,6 +46,8 @@ def prepare_folder(
         probe = out / f".probe.{os.getpid()}"
         probe.write_bytes(b"macrid")
         probe.unlink()
+        for name in RUN_FILES:  # of the run that is replaced
+            (out / name).unlink(missing_ok=True)
     except OSError as error:
         raise ArtifactError(
             f"cannot write to {out}: {error.strerror}; choose another --out"
@@ -71,26 +72,37 @@ def check_space(out: Path, model: Recommender, n_items: int) -> None:
         ) from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def leave_clean(out: Path) -> None:
-    """After a run that ended early: keep what can be resumed, and nothing else that it made."""
+def check_same(out: Path, model: Recommender, wanted: dict[str, Any]) -> None:
+    """Make sure that a finished run is the one that is asked for again.
+
+    Raises:
+        DataError: If it was another model, or was trained or read otherwise.
+    """
+    done = load(out)
+    asked = {"model": model.name, **model.get_params(), **wanted}
+    found = {"model": done.name, **done.get_params(), **done.training}
+    free = ("device", "threads", "epochs", "patience")  # they do not make it another run
+    changed = [name for name in asked if name not in free and asked[name] != found.get(name)]
+    if changed:
+        raise DataError(
+            f"{out} holds a finished run with other {', '.join(changed)}; write to another folder, "
+            "or replace it with --overwrite"
+        )
+
+
+def leave_clean(out: Path, made: list[Path]) -> None:
+    """After a run that ended early: keep what can be resumed, and nothing else that it made.
+
+    Args:
+        out: Its folder.
+        made: The folders that were not there before, innermost first.
+    """
     if (out / CHECKPOINT).is_file():
         note(f"what was trained so far is kept in {out}; go on with the same command and --resume")
         return
-    if (out / "config.json").is_file() or not out.is_dir():
-        return
-    for name in RUN_FILES:
-        (out / name).unlink(missing_ok=True)
-    if not any(out.iterdir()):
-        out.rmdir()
-
-
-def read_metrics(folder: Path) -> dict[str, Any]:
-    """What was measured of a finished run.
-
-    Raises:
-        ArtifactError: If that cannot be read.
-    """
-    try:
-        return json.loads((folder / "metrics.json").read_bytes())
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"cannot read {folder / 'metrics.json'}: {error}") from error
+    if out.is_dir() and not (out / "config.json").is_file():
+        for name in RUN_FILES:
+            (out / name).unlink(missing_ok=True)
+    for folder in made:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()

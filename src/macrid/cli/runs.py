@@ -4,13 +4,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from macrid.cli.folders import check_space, leave_clean, prepare_folder, read_metrics
+import torch
+
+from macrid.cli.folders import check_same, check_space, leave_clean, prepare_folder
 from macrid.cli.options import DataSettings
 from macrid.cli.show import note
 from macrid.cli.source import read_split_or_events
 from macrid.data.splits import Split, everyone
+from macrid.errors import TrainingDiverged
 from macrid.evaluation.baselines import measure_baselines
 from macrid.evaluation.protocol import DEFAULT_METRICS, evaluate
+from macrid.models.artifact import load
 from macrid.models.catalog import model_class
 from macrid.models.recommender import Recommender
 from macrid.training.run_files import discard_checkpoint
@@ -47,21 +51,30 @@ def carry_out(run: Run) -> dict[str, Any]:
     else:
         no_options(run.model, run.training)
     reading = DataSettings.of(run.reading)
+    wanted = options | {"refit": run.refit, "read": reading.model_dump()}
+    made = [folder for folder in (run.out, *run.out.parents) if not folder.exists()]
     if prepare_folder(run.out, resume=run.resume, overwrite=run.overwrite) == "finished":
+        check_same(run.out, model, wanted)
         note(f"{run.out} is finished already; nothing to do")
-        return read_metrics(run.out)
+        return load(run.out).metrics
+    if options.get("threads"):
+        torch.set_num_threads(options["threads"])
     try:
-        return _train(run, model, options, reading)
+        return _train(run, model, options, wanted)
+    except TrainingDiverged:
+        discard_checkpoint(run.out)  # resumed, it would diverge again
+        leave_clean(run.out, made)
+        raise
     except BaseException:
-        leave_clean(run.out)
+        leave_clean(run.out, made)
         raise
 
 
 def _train(
-    run: Run, model: Recommender, options: dict[str, Any], reading: DataSettings
+    run: Run, model: Recommender, options: dict[str, Any], wanted: dict[str, Any]
 ) -> dict[str, Any]:
     """The work itself, after the checks."""
-    events, split = read_split_or_events(run.source, reading)
+    events, split = read_split_or_events(run.source, DataSettings.of(wanted["read"]))
     check_space(run.out, model, split.train.n_items)
     note(f"training on {split.train!r}, choosing by {len(split.validation):,} users")
     loop = {"folder": run.out, "resume": run.resume, "progress": True} if model.in_epochs else {}
@@ -69,34 +82,33 @@ def _train(
     measured = _measure(model, split, run)
     if run.refit:
         note("training once more, on everyone")
+        again = dict(options)
         if model.in_epochs:
-            options |= {"epochs": model.training["best_epoch"], "patience": None, "progress": True}
-        model.fit(events or everyone(split), **options)
+            again |= {"epochs": model.training["best_epoch"], "patience": None, "progress": True}
+        model.fit(events or everyone(split), **again)
+    model.training |= wanted
     model.metrics = measured
-    model.training |= {"refit": run.refit, "read": reading.model_dump()}
+    # Saved before the baselines are measured, which need more memory than some models.
     model.save(run.out)
+    if run.baselines:
+        note("measuring popularity and EASE")
+        beside = measure_baselines(split, run.metrics)
+        model.metrics |= {"baselines": beside.metrics, **beside.notes}
+        model.save(run.out)
     discard_checkpoint(run.out)
-    return measured
+    return model.metrics
 
 
 def _measure(model: Recommender, split: Split, run: Run) -> dict[str, Any]:
-    """What ``metrics.json`` holds."""
-    beside = ", popularity and EASE beside it" if run.baselines else ""
-    note(f"measuring on {len(split.test):,} test users{beside}")
-    trained = {
-        name: model.training[key]
-        for name, key in (
-            ("epochs", "epochs_run"),
-            ("best_epoch", "best_epoch"),
-            ("seconds", "seconds"),
-        )
-        if key in model.training
-    }
+    """What ``metrics.json`` says of the model itself."""
+    note(f"measuring on {len(split.test):,} test users")
     return {
         "model": model.name,
         "test": evaluate(model, split.test, metrics=run.metrics).to_dict(),
         "validation": evaluate(model, split.validation, metrics=run.metrics).to_dict(),
-        "baselines": measure_baselines(split, run.metrics) if run.baselines else {},
-        **trained,
+        "baselines": {},
+        "epochs": model.training.get("epochs_run", 0),
+        "best_epoch": model.training.get("best_epoch", 0),
+        "seconds": model.training["seconds"],
         "example": ",".join(map(str, model.items.ids.head(3))),
     }

@@ -1,6 +1,8 @@
 """How results look: tables and JSON on stdout, notes on stderr."""
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,6 +12,11 @@ from rich.table import Table
 
 # What a metric is called in a table, in the words of whoever reads it.
 _NAMES = {"macridvae": "MacridVAE", "ease": "EASE", "popularity": "popularity"}
+
+
+def command() -> str:
+    """What to type to run macrid again: its name, or where it lies if it is not on the path."""
+    return "macrid" if shutil.which("macrid") else os.path.relpath(sys.argv[0])
 
 
 def note(line: str) -> None:
@@ -55,9 +62,6 @@ def metrics_table(
         model: measured,
         **{b: m for b, m in baselines.items() if b != model},
     }.items():
-        if reason := metrics.get("skipped"):
-            note(f"{_NAMES[name]} was left out: {reason}")
-            continue
         cells = [f"{metrics[n]['mean']:.4f} ± {metrics[n]['se']:.4f}" for n in names]
         rows.append([_NAMES.get(name, name), *cells])
     table(["", *names], rows, title=title)

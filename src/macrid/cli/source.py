@@ -5,7 +5,7 @@ from pathlib import Path
 from macrid.cli.options import DataSettings, need_split_as_it_is
 from macrid.cli.show import note
 from macrid.data.interactions import Interactions
-from macrid.data.readers import read, read_features
+from macrid.data.readers import check_related, read, read_features
 from macrid.data.splits import Split, hold_out_users, is_split_folder, read_split
 
 
@@ -15,6 +15,8 @@ def read_split_or_events(source: Path, settings: DataSettings) -> tuple[Interact
         need_split_as_it_is(source, settings)
         features = read_features(settings.items) if settings.items else None
         split = read_split(source, features=features)
+        if features is not None:
+            check_related(split.train.items.ids, features["item_id"])
         note(f"read {source}: split already, used as it is")
         return None, split
     data = read_events(source, settings)

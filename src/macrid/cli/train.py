@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from macrid.cli import options as o
-from macrid.cli.show import document, metrics_table, note
+from macrid.cli.show import command, document, metrics_table, note
 
 Option = typer.Option
 
@@ -37,7 +37,9 @@ def train(
         int | None, Option(help="Of weights, order, noise.", show_default="98765")
     ] = None,
     precision: Annotated[str | None, Option(help="32 or bf16.", show_default="32")] = None,
-    device: Annotated[str | None, Option(help="auto, cpu, cuda, mps.", show_default="auto")] = None,
+    device: Annotated[
+        str | None, Option(help="Where to train: auto, cpu, cuda, mps.", show_default="auto")
+    ] = None,
     threads: Annotated[
         int | None, Option(help="Processor threads.", show_default="torch's choice")
     ] = None,
@@ -101,4 +103,4 @@ def train(
         document(measured)
         return
     metrics_table(measured["model"], measured["test"], measured["baselines"], title="test users")
-    note(f"the model is in {out}; try: macrid recommend {out} --items {measured['example']}")
+    note(f"the model is in {out}; try: {command()} recommend {out} --items {measured['example']}")

@@ -1,5 +1,6 @@
 """`macrid evaluate`, `recommend` and `similar`: what a saved model is for."""
 
+import io
 import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -8,7 +9,10 @@ import typer
 
 from macrid.cli import options as o
 from macrid.cli.show import document, metrics_table, note, table
+from macrid.data.files import replace_file
 from macrid.errors import ArtifactError, DataError
+
+_WRITERS = {".parquet": "write_parquet", ".csv": "write_csv", ".json": "write_json"}
 
 
 def evaluate(
@@ -22,7 +26,6 @@ def evaluate(
     without_targets: Annotated[
         str, typer.Option(help="Users with nothing held out: zero or drop.")
     ] = "zero",
-    items: o.ItemTable = None,
     columns: o.Columns = None,
     min_weight: o.MinWeight = None,
     min_user_events: o.MinUserEvents = None,
@@ -39,8 +42,6 @@ def evaluate(
 
     Example: macrid evaluate runs/first ratings.csv --metrics ndcg@10,recall@10
     """
-    from macrid.cli.source import read_events, read_split_or_events
-    from macrid.data.splits import hide_events, is_split_folder
     from macrid.evaluation.baselines import measure_baselines
     from macrid.evaluation.protocol import evaluate as measure
     from macrid.models.artifact import load
@@ -48,11 +49,8 @@ def evaluate(
     names = o.metric_names(metrics)
     if people not in ("test", "validation", "all"):
         raise ValueError(f"--people is {people!r}; it is test, validation or all")
-    if without_targets not in ("zero", "drop"):
-        raise ValueError(f"--without-targets is {without_targets!r}; it is zero or drop")
     model = load(folder)
     given = o.given(
-        items=items and str(items),
         columns=o.pairs(columns, "--column"),
         min_weight=min_weight,
         min_user_events=min_user_events,
@@ -60,28 +58,53 @@ def evaluate(
         hold_out=hold_out,
         split_seed=split_seed,
     )
-    settings = o.DataSettings.of({**model.training.get("read", {}), **given})
     if people == "all":
-        if is_split_folder(source):
-            raise DataError(f"{source} is split already; use --people test or validation")
-        group = hide_events(read_events(source, settings).with_catalogue(model.items))
-        compared = {}
+        group, split = _everybody(model, source, given), None
     else:
-        if model.training.get("refit"):
-            note("warning: this model was refitted on everyone, these users included")
-        _, split = read_split_or_events(source, settings)
-        if not model.training.get("refit") and split.train.fingerprint() != model.training.get(
-            "data"
-        ):
-            note("warning: the training users of this split are not those the model was trained on")
+        split = _split(model, source, given)
         group = split.test if people == "test" else split.validation
-        compared = measure_baselines(split, names, people=people) if baselines else {}
     treatment: Any = without_targets
     measured = measure(model, group, metrics=names, without_targets=treatment).to_dict()
+    compared = {}
+    if baselines and split:
+        compared = measure_baselines(split, names, people=people).metrics
     if as_json:
         document({"model": model.name, "people": people, people: measured, "baselines": compared})
     else:
         metrics_table(model.name, measured, compared, title=f"{people} users")
+
+
+def _everybody(model: Any, source: Path, given: dict[str, Any]) -> Any:
+    """All people of an event log, part of each one's events hidden."""
+    from macrid.cli.source import read_events
+    from macrid.data.splits import hide_events, is_split_folder
+
+    if is_split_folder(source) or {"hold_out", "split_seed"} & set(given):
+        raise DataError(
+            "--people all takes an event log as a whole: no pro_sg folder, --hold-out, --split-seed"
+        )
+    note("everybody in SOURCE is measured, people the model was trained on included")
+    return hide_events(read_events(source, _reading(model, given)).with_catalogue(model.items))
+
+
+def _split(model: Any, source: Path, given: dict[str, Any]) -> Any:
+    """The split that the model was trained on, or a word if it is another one."""
+    from macrid.cli.source import read_split_or_events
+    from macrid.data.splits import is_split_folder
+
+    settings = o.DataSettings.of(given) if is_split_folder(source) else _reading(model, given)
+    _, split = read_split_or_events(source, settings)
+    if model.training.get("refit"):
+        note("warning: this model was refitted on everyone, these users included")
+    elif split.train.fingerprint() != model.training.get("data"):
+        note("warning: the training users of this split are not those the model was trained on")
+    return split
+
+
+def _reading(model: Any, given: dict[str, Any]) -> o.DataSettings:
+    """How an event log is read: as for training, but for what is said now."""
+    # Titles and genres have no part in it, and their table may not be where it was.
+    return o.DataSettings.of({**model.training.get("read", {}), "items": None, **given})
 
 
 def recommend(
@@ -118,6 +141,9 @@ def recommend(
 
     if (histories is None) == (items is None):
         raise ValueError("give either a file of histories or --items a,b,c")
+    if only is not None and not o.ids(only):
+        raise ValueError("--only names no item")
+    _check_output(out)
     model = load(folder)
     lists = model.recommend(
         {"me": o.ids(items)} if histories is None else _histories(histories, columns),
@@ -145,6 +171,7 @@ def similar(
     """
     from macrid.models.artifact import load
 
+    _check_output(out)
     model = load(folder)
     _deliver(model.similar_items(items, k), model, out, as_json=as_json, key="similar")
 
@@ -154,7 +181,7 @@ def _histories(path: Path, columns: list[str] | None) -> Any:
     from macrid.data.readers import read
 
     if path.suffix.lower() != ".json":
-        return read(path, columns=o.pairs(columns, "--column"))
+        return read(path, columns=o.pairs(columns, "--column")) if columns else path
     try:
         people = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
@@ -190,17 +217,20 @@ def _deliver(
         table(shown.columns, shown.rows())
 
 
+def _check_output(out: Path | None) -> None:
+    """Refuse a file that cannot be written, before there is anything to write."""
+    if out is None:
+        return
+    if out.suffix.lower() not in _WRITERS:
+        raise ValueError(f"{out} has no ending among {', '.join(_WRITERS)}")
+    if not out.parent.is_dir() or out.is_dir():
+        raise ArtifactError(f"cannot write {out}: its folder must exist, and it must be a file")
+
+
 def _write(lists: Any, out: Path) -> None:
     """A frame to a file, in one step."""
-    import io
-
-    from macrid.data.files import replace_file
-
-    writers = {".parquet": "write_parquet", ".csv": "write_csv", ".json": "write_json"}
-    if out.suffix.lower() not in writers:
-        raise ValueError(f"{out} has no ending among {', '.join(writers)}")
     content = io.BytesIO()
-    getattr(lists, writers[out.suffix.lower()])(content)
+    getattr(lists, _WRITERS[out.suffix.lower()])(content)
     try:
         replace_file(out, content.getvalue())
     except OSError as error:

@@ -68,8 +68,10 @@ class Interactions:
             features: One row per item of any order; other items are dropped, missing ones are null.
         """
         events = events.sort("user_id", maintain_order=True)
-        users = users or Vocabulary(events["user_id"].unique(maintain_order=True))
-        items = items or Vocabulary(events["item_id"].unique(maintain_order=True))
+        if users is None:
+            users = Vocabulary(events["user_id"].unique(maintain_order=True))
+        if items is None:
+            items = Vocabulary(events["item_id"].unique(maintain_order=True))
         rows, columns = users.numbers(events["user_id"]), items.numbers(events["item_id"])
         if (rows < 0).any() or (columns < 0).any():
             raise DataError("there are events of users or items outside the given vocabularies")
@@ -181,6 +183,8 @@ def _align(features: pl.DataFrame | None, items: Vocabulary) -> pl.DataFrame | N
     """Item features in the order of a catalogue; null where nothing is known."""
     if features is None:
         return None
+    if "item_id" not in features.columns or features["item_id"].is_duplicated().any():
+        raise DataError("item features need a column item_id without repeats; see read_features")
     features = features.with_columns(in_type(features["item_id"], items.ids.dtype))
     catalogue = pl.DataFrame({"item_id": items.ids})
     return catalogue.join(features, on="item_id", how="left", maintain_order="left")

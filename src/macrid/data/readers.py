@@ -83,7 +83,7 @@ def read(
     events = _merge(events)
     events = _filter(events, min_user_events, min_item_events)
     if items is not None and features is not None:
-        _check_related(events["item_id"], features["item_id"])
+        check_related(events["item_id"], features["item_id"])
     return Interactions.from_events(events, features=features)
 
 
@@ -134,7 +134,7 @@ def _item_column(names: list[str]) -> str:
     return "item_id" if "item_id" in found else found[0]
 
 
-def _check_related(events: pl.Series, features: pl.Series) -> None:
+def check_related(events: pl.Series, features: pl.Series) -> None:
     """Refuse a table of other items."""
     if not in_type(features, events.dtype).is_in(events.implode()).any():
         raise DataError(

@@ -14,7 +14,7 @@ import polars as pl
 
 from macrid.data.formats import find
 from macrid.data.interactions import Interactions, concat
-from macrid.data.vocabulary import Vocabulary
+from macrid.data.vocabulary import Vocabulary, clean_ids
 from macrid.errors import DataError
 
 PUBLISHED_SEED = 98765
@@ -27,10 +27,18 @@ class HeldOut:
 
     Both tables have the same users in the same rows. A user whose items were too few to split has
     everything in the fold-in and nothing held out.
+
+    Raises:
+        DataError: If the tables differ in their users or their catalogue.
     """
 
     fold_in: Interactions
     held_out: Interactions
+
+    def __post_init__(self) -> None:
+        shown, hidden = self.fold_in, self.held_out
+        if shown.users != hidden.users or shown.items != hidden.items:
+            raise DataError("fold_in and held_out must have the same users and items, row by row")
 
     def __len__(self) -> int:
         return self.fold_in.n_users
@@ -95,13 +103,16 @@ def hold_out_users(
     train, validation, test = (data.take_users(np.sort(group)) for group in groups)
     seen = np.unique(train.columns, return_index=True)
     catalogue = Vocabulary(data.items.ids.gather(seen[0][np.argsort(seen[1])]))
-    return Split(
-        train.with_catalogue(catalogue),
-        *(
-            hide_events(group.with_catalogue(catalogue), share, seed=seed)
-            for group in (validation, test)
-        ),
-    )
+    held_out = [
+        hide_events(group.with_catalogue(catalogue), share, seed=seed)
+        for group in (validation, test)
+    ]
+    if not all(map(len, held_out)):
+        raise DataError(
+            f"of {n_users:,} held-out users, none has an item that a training user has; hold out "
+            "more, or bring data in which people share items"
+        )
+    return Split(train.with_catalogue(catalogue), *held_out)
 
 
 def hide_events(people: Interactions, share: float = 0.2, *, seed: int = PUBLISHED_SEED) -> HeldOut:
@@ -143,7 +154,8 @@ def read_split(path: str | Path, *, features: pl.DataFrame | None = None) -> Spl
         DataError: If a file is missing or does not fit to the others.
     """
     folder = find(path)
-    items = Vocabulary(pl.Series(_ids(folder / "unique_sid.txt"), dtype=pl.String))
+    ids = pl.Series(_ids(folder / "unique_sid.txt"), dtype=pl.String)
+    items = Vocabulary(clean_ids(ids, "unique_sid"))
 
     def table(name: str, users: Vocabulary | None = None) -> Interactions:
         events = _pairs(folder / f"{name}.csv", items)

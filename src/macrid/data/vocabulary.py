@@ -1,8 +1,9 @@
 """Which id is which row: people speak in ids, arrays in rows, and only this file translates.
 
-Ids are strings or 64-bit integers, whichever the data held, and come back as they went in. Rows
-count from 0. Ids that arrive in the other type are tried in the vocabulary's own: ``"296"`` finds
-the integer 296, because a command line and a JSON key can only say strings.
+Ids are strings or 64-bit integers. Which of them is decided once, when a source is read: text that
+holds nothing but whole numbers, written as numbers are, becomes integers. Rows count from 0. Ids
+that arrive in the other type are tried in the vocabulary's own: ``"296"`` finds the integer 296,
+because a command line and a JSON key can only say strings.
 """
 
 from collections.abc import Iterable
@@ -30,7 +31,7 @@ class Vocabulary:
     """
 
     def __init__(self, ids: Any) -> None:
-        self.ids = clean_ids(pl.Series("id", ids), "id")
+        self.ids = clean_ids(pl.Series("id", ids), "id", infer=False)
         if self.ids.n_unique() != len(self.ids):
             twice = self.ids.filter(self.ids.is_duplicated())[0]
             raise DataError(f"id {twice!r} appears twice; every id needs a row of its own")
@@ -91,16 +92,17 @@ def in_type(ids: pl.Series, dtype: Any) -> pl.Series:
     return cast.set((cast.cast(ids.dtype, strict=False) != ids).fill_null(value=True), None)
 
 
-def clean_ids(ids: pl.Series, what: str) -> pl.Series:
+def clean_ids(ids: pl.Series, what: str, *, infer: bool = True) -> pl.Series:
     """Ids as ``Int64`` or ``String``, with nothing lost.
 
     Integers written as text become integers only if every one of them reads back as it was
-    written, so that ``"007"`` stays itself. Whole floats (what pandas makes of integers beside a
-    missing value) become integers.
+    written, so that ``"007"`` stays itself; not so without ``infer``. Whole floats (what pandas
+    makes of integers beside a missing value) become integers.
 
     Args:
         ids: The raw column.
         what: The column's name, for the sentence of an error.
+        infer: Whether text may become integers.
 
     Raises:
         DataError: If an id is missing or empty, or the column holds neither integers nor strings.
@@ -116,7 +118,7 @@ def clean_ids(ids: pl.Series, what: str) -> pl.Series:
     if isinstance(ids.dtype, pl.Categorical | pl.Enum):
         ids = ids.cast(pl.String)
     if ids.dtype == pl.String:
-        ids = _as_integers(ids)
+        ids = _as_integers(ids) if infer else ids
     elif ids.dtype.is_integer():
         small = ids.cast(pl.Int64, strict=False)
         ids = small if small.null_count() == ids.null_count() else ids.cast(pl.String)

@@ -1,6 +1,7 @@
 """What a model has to beat: popularity and EASE, trained and measured on the same split."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from macrid.data.splits import Split
@@ -13,9 +14,17 @@ from macrid.models.popularity import Popularity
 RIDGES = (100.0, 500.0, 1000.0)
 
 
+@dataclass(frozen=True)
+class Baselines:
+    """Metrics by baseline, as in ``metrics.json``, and what else should be known of them."""
+
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
 def measure_baselines(
     split: Split, metrics: Sequence[str] = DEFAULT_METRICS, *, people: str = "test"
-) -> dict[str, dict[str, Any]]:
+) -> Baselines:
     """Popularity, and EASE with the ridge that is best on the validation users.
 
     Args:
@@ -24,21 +33,23 @@ def measure_baselines(
         people: ``"test"`` or ``"validation"``.
 
     Returns:
-        Metrics by baseline; one that would not fit into memory is ``{"skipped": reason}``.
+        Metrics of both; where EASE would not fit into memory, the reason instead, in ``notes``.
     """
     group = split.test if people == "test" else split.validation
-    popularity = Popularity().fit(split.train)
-    measured = {"popularity": evaluate(popularity, group, metrics=metrics).to_dict()}
+    popularity = evaluate(Popularity().fit(split.train), group, metrics=metrics)
+    measured = {"popularity": popularity.to_dict()}
     try:
-        ease = max(
-            (EASE(regularization=ridge).fit(split.train) for ridge in RIDGES), key=_by(split)
-        )
+        ease = _best_ease(split)
     except TooLarge as error:
-        return measured | {"ease": {"skipped": str(error)}}
-    chosen = {"regularization": ease.settings.regularization}
-    return measured | {"ease": evaluate(ease, group, metrics=metrics).to_dict() | chosen}
+        return Baselines(measured, {"ease_skipped": str(error)})
+    measured["ease"] = evaluate(ease, group, metrics=metrics).to_dict()
+    return Baselines(measured, {"ease_regularization": ease.settings.regularization})
 
 
-def _by(split: Split) -> Any:
-    """NDCG@100 on the validation users."""
-    return lambda model: evaluate(model, split.validation, metrics=["ndcg@100"])["ndcg@100"].mean
+def _best_ease(split: Split) -> EASE:
+    """EASE with the ridge of best NDCG@100 on the validation users."""
+
+    def score(model: EASE) -> float:
+        return evaluate(model, split.validation, metrics=["ndcg@100"])["ndcg@100"].mean
+
+    return max((EASE(regularization=ridge).fit(split.train) for ridge in RIDGES), key=score)

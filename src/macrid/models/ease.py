@@ -27,6 +27,10 @@ _CGROUPS = [
 ]
 
 
+# Gram matrix, factor, inverse and weights, 8 + 8 + 8 + 4, and the sparse product before them.
+BYTES_PER_PAIR = 40
+
+
 class EASESettings(Settings):
     """Its one setting."""
 
@@ -57,7 +61,7 @@ class EASE(Recommender):
     def _fit(self, train: Interactions, validation: HeldOut | None, options: dict) -> None:
         no_options(self.name, options)
         n_items = train.n_items
-        needed, available = 3 * 8 * n_items**2, _free_memory()
+        needed, available = BYTES_PER_PAIR * n_items**2, _free_memory()
         if needed > available:
             raise TooLarge(
                 f"EASE on {n_items:,} items needs about {needed / 2**30:,.1f} GiB and "

@@ -110,8 +110,9 @@ class MacridVAE(Recommender):
         Args:
             train: Training users.
             validation: Held-out users, to choose the epoch by.
-            refit: Train once more on everyone, validation users included, for the best number of
-                epochs.
+            refit: Train once more, on training and validation users together, for the best number
+                of epochs. (``macrid train --refit``, which has measured by then, takes the test
+                users as well.)
             folder: Where the log and a checkpoint of each epoch go.
             resume: Go on from the checkpoint in ``folder``, if there is one.
             progress: Show a progress bar on stderr.
@@ -127,7 +128,7 @@ class MacridVAE(Recommender):
             **self.settings.model_dump(),
             **settings.same_run(),
             "data": train.fingerprint(),
-            "validation": validation and _fingerprints(validation),
+            "validation": None if validation is None else _fingerprints(validation),
         }
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
@@ -149,7 +150,7 @@ class MacridVAE(Recommender):
             "epochs_run": done.epochs,
             "seconds": round(done.seconds, 3),
         }
-        if refit and validation:
+        if refit and validation is not None:
             everyone = concat([train, validation.fold_in, validation.held_out])
             again = {**training, "epochs": done.best_epoch, "patience": None}
             self.fit(everyone.with_catalogue(train.items), progress=progress, **again)

@@ -4,6 +4,7 @@ A list holds exactly ``min(k, allowed)`` items: none excluded, none twice, sorte
 broken by item row, every score finite, ranks from 1.
 """
 
+import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -88,8 +89,10 @@ class Recommender(ABC):
         return self.settings.model_dump()
 
     def set_params(self: SomeRecommender, **settings: Any) -> SomeRecommender:
-        """Change settings of a model that is not fitted yet, or is about to be fitted again."""
-        self.settings = self.Settings.of({**self.get_params(), **settings})
+        """Change settings; a fitted model has to be fitted again, as they are part of it."""
+        changed = self.Settings.of({**self.get_params(), **settings})
+        if changed != self.settings:
+            self.settings, self.catalogue, self._vocabulary = changed, None, None
         return self
 
     def __repr__(self) -> str:
@@ -132,7 +135,7 @@ class Recommender(ABC):
         """
         if not len(train):
             raise DataError("there are no events to train on")
-        parts = (validation.fold_in, validation.held_out) if validation else ()
+        parts = () if validation is None else (validation.fold_in, validation.held_out)
         if any(part.items != train.items for part in parts):
             raise DataError("the validation users' catalogue is not that of the training users")
         ids, features = train.items.ids.to_frame("item_id"), train.features
@@ -146,11 +149,13 @@ class Recommender(ABC):
             "events": len(train),
         }
         self.metrics = {}
+        started = time.perf_counter()
         try:
             self._fit(train, validation, options)
         except BaseException:
             self.catalogue = None  # what is left is neither the old model nor a new one
             raise
+        self.training.setdefault("seconds", round(time.perf_counter() - started, 3))
         return self
 
     def recommend(
@@ -215,11 +220,12 @@ class Recommender(ABC):
         """
         if k < 1:
             raise ValueError(f"k is {k}; a list holds 1 item or more")
-        rows = self._rows(items)
-        scores = self.item_similarity(rows)
-        scores[torch.arange(len(rows)), rows] = -torch.inf
-        frame = self._frame(top_rows(scores, k), self.items.ids.gather(rows.numpy()))
-        return frame.rename({"user_id": "query_id"})
+        frames = []
+        for rows in self._rows(items).split(BATCH_SIZE):
+            scores = self.item_similarity(rows)
+            scores[torch.arange(len(rows)), rows] = -torch.inf
+            frames.append(self._frame(top_rows(scores, k), self.items.ids.gather(rows.numpy())))
+        return pl.concat(frames).rename({"user_id": "query_id"})
 
     def save(self, folder: str | Path) -> None:
         """Write a model folder that `macrid.load` reads.
@@ -251,7 +257,7 @@ class Recommender(ABC):
                 "rank": pl.Series(np.tile(np.arange(1, length + 1), n_lists)),
             }
         )
-        return frame.filter(pl.col("score") > -float("inf"))
+        return frame.filter(pl.col("score").is_finite())
 
     def _banned(self, items: Iterable[Any] | None, exclude: Iterable[Any]) -> Tensor:
         """Mask of the items that may not be listed."""
