@@ -191,14 +191,28 @@ def test_one_s_own_people_can_be_hidden_from_in_the_same_way():
     assert hidden.held_out.fingerprint() == split.test.held_out.fingerprint()
 
 
-def test_people_without_a_single_known_item_leave_an_empty_group():
-    lonely = pl.DataFrame({"user": range(9), "item": range(9)})
-    split = hold_out_users(read(lonely), 2)
-    assert (len(split.validation), len(split.test)) == (0, 0)
-    assert len(split.train) == split.train.n_items == 5
+def test_ids_keep_their_type_in_every_part():
+    users = [*map(str, range(39)), "anna"]
+    log = {"user": [u for u in users for _ in range(6)], "item": [*"12345x"] * 40}
+    split = hold_out_users(read(log), 10)
+    parts = [split.train, split.validation.fold_in, split.test.fold_in, split.test.held_out]
+    assert {part.users.ids.dtype for part in parts} == {pl.String}
+    assert {part.items.ids.dtype for part in parts} == {pl.String}
 
 
 # What is refused.
+
+
+def test_people_without_a_single_known_item_are_refused_as_a_group():
+    lonely = pl.DataFrame({"user": range(9), "item": range(9)})
+    with pytest.raises(DataError, match=r"of 2 held-out users, none has an item .* share items"):
+        hold_out_users(read(lonely), 2)
+
+
+def test_held_out_tables_of_other_people_are_refused():
+    one, two = (read({"user": [user], "item": [1]}) for user in (1, 2))
+    with pytest.raises(DataError, match="same users"):
+        HeldOut(one, two)
 
 
 @pytest.mark.parametrize("n_users", [1, 2, None])

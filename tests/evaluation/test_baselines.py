@@ -14,7 +14,7 @@ from planted import split
 
 def test_popularity_is_measured_on_the_test_users():
     expected = macrid.evaluate(Popularity().fit(split().train), split().test).to_dict()
-    assert measure_baselines(split())["popularity"] == expected
+    assert measure_baselines(split()).metrics["popularity"] == expected
 
 
 @pytest.mark.parametrize("people", ["test", "validation"])
@@ -26,9 +26,10 @@ def test_ease_has_the_ridge_that_is_best_on_the_validation_users(people):
         for ridge, model in tried.items()
     }
     best = max(chosen, key=chosen.__getitem__)
-    measured = measure_baselines(split(), metrics, people=people)["ease"]
+    measured = measure_baselines(split(), metrics, people=people)
     expected = macrid.evaluate(tried[best], getattr(split(), people), metrics=metrics).to_dict()
-    assert measured == {**expected, "regularization": best}
+    assert measured.metrics["ease"] == expected
+    assert measured.notes == {"ease_regularization": best}
 
 
 def test_ease_is_skipped_with_the_reason_where_it_would_not_fit_into_memory():
@@ -37,6 +38,6 @@ def test_ease_is_skipped_with_the_reason_where_it_would_not_fit_into_memory():
     data = macrid.read(pl.DataFrame(log))
     people = macrid.HeldOut(data, data)
     measured = measure_baselines(Split(data, people, people), ["recall@5"])
-    assert measured["popularity"]["recall@5"]["mean"] == 0
-    assert list(measured["ease"]) == ["skipped"]
-    assert "300,000 items needs about" in measured["ease"]["skipped"]
+    assert measured.metrics["popularity"]["recall@5"]["mean"] == 0
+    assert list(measured.metrics) == ["popularity"]
+    assert "300,000 items needs about" in measured.notes["ease_skipped"]

@@ -338,11 +338,9 @@ def test_the_catalogue_holds_ids_counts_and_features_in_row_order(ease):
     assert ease.catalogue["item_id"].equals(train.items.ids)
     assert ease.catalogue["train_events"].to_list() == train.item_counts().tolist()
     assert ease.catalogue["title"].to_list() == [f"Title of {i}" for i in train.items.ids]
-    assert ease.training == {
-        "data": train.fingerprint(),
-        "users": train.n_users,
-        "events": len(train),
-    }
+    expected = {"data": train.fingerprint(), "users": train.n_users, "events": len(train)}
+    assert ease.training | expected == ease.training
+    assert ease.training["seconds"] >= 0
 
 
 def test_a_catalogue_without_features_is_ids_and_counts(numbered):
@@ -375,8 +373,9 @@ def test_nothing_to_learn_from_is_refused():
 
 def test_validation_users_over_another_catalogue_are_refused():
     train, people = split().train, split().validation
-    other = macrid.Interactions.from_events(people.held_out.to_frame().head(5))
-    for strange in (HeldOut(other, people.held_out), HeldOut(people.fold_in, other)):
+    fewer = macrid.Interactions.from_events(train.to_frame().head(5)).items
+    shown, hidden = (part.with_catalogue(fewer) for part in (people.fold_in, people.held_out))
+    for strange in (HeldOut(shown, people.held_out), HeldOut(people.fold_in, hidden)):
         with pytest.raises(DataError, match="validation users' catalogue is not that of the train"):
             EASE().fit(train, strange)
 
@@ -396,3 +395,17 @@ def test_fitting_again_forgets_what_was_learned_and_measured():
     model.fit(macrid.read({"user": [1, 2, 2], "item": ["a", "b", "a"]}))
     assert model.metrics == {}
     assert model.recommend({"me": ["a"]})["item_id"].to_list() == ["b"]
+
+
+def test_changed_settings_ask_for_another_fit():
+    model = EASE().fit(split().train).set_params(regularization=500.0)
+    assert len(model.items) == split().train.n_items
+    with pytest.raises(macrid.MacridError, match="not fitted"):
+        model.set_params(regularization=7.0).recommend({"me": []})
+
+
+def test_neighbours_of_many_items_are_those_of_each_alone(ease, monkeypatch):
+    ids = ease.items.ids.to_list()
+    at_once = ease.similar_items(ids, 3)
+    monkeypatch.setattr("macrid.models.recommender.BATCH_SIZE", 7)
+    assert ease.similar_items(ids, 3).equals(at_once)

@@ -29,16 +29,15 @@ class HeldOut:
     everything in the fold-in and nothing held out.
 
     Raises:
-        DataError: If the tables differ in their users or their catalogue.
+        DataError: If the tables differ in their users.
     """
 
     fold_in: Interactions
     held_out: Interactions
 
     def __post_init__(self) -> None:
-        shown, hidden = self.fold_in, self.held_out
-        if shown.users != hidden.users or shown.items != hidden.items:
-            raise DataError("fold_in and held_out must have the same users and items, row by row")
+        if self.fold_in.users != self.held_out.users:
+            raise DataError("fold_in and held_out must have the same users, row by row")
 
     def __len__(self) -> int:
         return self.fold_in.n_users
