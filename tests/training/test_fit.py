@@ -233,8 +233,15 @@ def test_cuda_learns_what_the_processor_learns_and_hands_the_weights_back():
     assert weights(there).norm().item() == pytest.approx(weights(here).norm().item(), rel=0.1)
 
 
-def test_ctrl_c_is_a_keyboard_interrupt_and_the_run_can_be_resumed(tmp_path):
-    handler = signal.getsignal(signal.SIGINT)
+@pytest.fixture
+def handler():
+    """Python's own answer to Ctrl-C; shells make processes in their background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_is_a_keyboard_interrupt_and_the_run_can_be_resumed(tmp_path, handler):
 
     def interrupt_after_two_epochs():
         while not (tmp_path / "log.csv").is_file() or len(log_of(tmp_path)) < 2:
@@ -244,7 +251,7 @@ def test_ctrl_c_is_a_keyboard_interrupt_and_the_run_can_be_resumed(tmp_path):
     watcher = threading.Thread(target=interrupt_after_two_epochs)
     watcher.start()
     with pytest.raises(KeyboardInterrupt):
-        fit(epochs=100_000, folder=tmp_path)
+        fit(epochs=2_000, folder=tmp_path)
     watcher.join()
     assert signal.getsignal(signal.SIGINT) is handler
 
