@@ -12,6 +12,7 @@ from macrid.cli.show import document, metrics_table, note, table
 from macrid.data.files import replace_file
 from macrid.errors import ArtifactError, DataError
 
+SHOWN = 200  # rows of a table that somebody might still read
 _WRITERS = {".parquet": "write_parquet", ".csv": "write_csv", ".json": "write_json"}
 
 
@@ -206,9 +207,13 @@ def _deliver(
     if as_json:
         document({"model": model.name, key: lists.to_dicts()})
     elif out is None:
-        shown = lists
+        shown = lists.head(SHOWN)
+        if len(lists) > SHOWN:
+            note(
+                f"the first {SHOWN} of {len(lists):,} rows; --out FILE or --json gives all of them"
+            )
         if "title" in model.catalogue.columns:
-            shown = lists.join(
+            shown = shown.join(
                 model.catalogue.select("item_id", "title"),
                 on="item_id",
                 how="left",
