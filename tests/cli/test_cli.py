@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from macrid.cli.app import run
+import macrid
+from macrid.cli.app import _explain, run
 
 QUICK = ["--epochs", "2", "--set", "n_dims=8", "--set", "n_concepts=2"]
 
@@ -223,6 +224,25 @@ class TestUse:
         words = ["recommend", folder, "--items", "i1,nope", "--on-unknown", "raise"]
         assert "'nope'" in refused(words, capsys)
 
+    def test_ids_may_hold_commas_and_escape_sequences(self, tmp_path, capsys):
+        events = [(u, f"a,{i}\x1b[31m") for u in range(12) for i in range(8) if (u + i) % 3]
+        log = tmp_path / "log.csv"
+        pl.DataFrame(events, schema=["user", "item"], orient="row").write_csv(log)
+        words = ["train", str(log), "--model", "popularity", "--out", str(tmp_path / "m")]
+        assert run(words) == 0
+        capsys.readouterr()
+        assert run(["recommend", str(tmp_path / "m"), "--items", "a,3\x1b[31m", "-k", "99"]) == 0
+        captured = capsys.readouterr()
+        assert "\x1b" not in captured.out
+        assert "warning" not in captured.err
+        assert "a,3" not in captured.out
+
+    def test_a_long_table_shows_its_first_rows_and_says_so(self, folder, log, capsys):
+        assert run(["recommend", str(folder), str(log), "-k", "9"]) == 0
+        captured = capsys.readouterr()
+        assert "the first 200 of 540 rows" in captured.err
+        assert len(captured.out.splitlines()) == 201
+
     def test_similar_leaves_out_the_item_itself(self, folder, capsys):
         capsys.readouterr()
         assert run(["similar", str(folder), "i1", "-k", "4", "--json"]) == 0
@@ -310,6 +330,36 @@ class TestOther:
             "sys.exit('torch' in sys.modules)"
         )
         assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+    def test_the_version_needs_no_command(self, capsys):
+        assert run(["--version"]) == 0
+        assert capsys.readouterr().out == f"{macrid.__version__}\n"
+
+    @pytest.mark.parametrize("words", [[], ["data"]])
+    def test_no_command_shows_the_help_and_no_empty_error(self, words, capsys):
+        assert run(words) == 2
+        captured = capsys.readouterr()
+        assert "Usage:" in captured.out + captured.err
+        assert "error:" not in captured.err
+
+    def test_a_reader_that_goes_away_is_no_failure(self, folder):
+        line = f"{sys.executable} -m macrid models | head -1; exit ${{PIPESTATUS[0]}}"
+        assert subprocess.run(["bash", "-c", line], capture_output=True).returncode == 0
+
+    def test_closed_streams_are_no_failure(self):
+        line = f"{sys.executable} -m macrid data list >&- 2>&-"
+        assert subprocess.run(["bash", "-c", line], capture_output=True).returncode == 0
+
+    def test_work_that_needs_too_much_memory_is_a_failure_in_words(self):
+        refusal = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 33 GB")
+        assert _explain(refusal) == (
+            "there is not enough memory; try fewer concepts, dims or users per batch",
+            1,
+        )
+
+    def test_a_bug_is_not_passed_off_as_a_sentence(self):
+        with pytest.raises(RuntimeError, match="a bug"):
+            _explain(RuntimeError("a bug"))
 
     @pytest.mark.parametrize(
         "command",
@@ -467,6 +517,24 @@ class TestBadInput:
             (split / f"{name}.csv").write_text("uid,sid\n0,0\n0,1\n")
         words = ["train", split, "--out", tmp_path / "m", "--min-weight", "4"]
         assert "already split" in refused(words, capsys)
+
+    def test_a_shop_is_not_replaced_unasked(self, tmp_path, capsys):
+        words = ["data", "shop", "--users", "20", "--items", "400", "--out", str(tmp_path / "s")]
+        assert run(words) == 0
+        capsys.readouterr()
+        assert "--overwrite" in refused(words, capsys)
+        assert run([*words, "--overwrite"]) == 0
+
+    def test_data_of_another_catalogue_cannot_be_evaluated(self, folder, tmp_path, capsys):
+        events = [(user, f"x{item}", 5) for user in range(20) for item in range(user % 3, 9)]
+        other = tmp_path / "other.csv"
+        pl.DataFrame(events, schema=["user", "item", "rating"], orient="row").write_csv(other)
+        assert "knows none of the" in refused(["evaluate", folder, other], capsys)
+
+    @pytest.mark.parametrize("people", ["[1]", '{"a": "i1"}', '{"a": [["i1"]]}', "{", ""])
+    def test_json_of_another_shape(self, folder, people, tmp_path, capsys):
+        path = self.write(tmp_path / "people.json", people)
+        assert "people.json" in refused(["recommend", folder, path], capsys)
 
     def test_unknown_command(self, capsys):
         assert run(["trian"]) == 2

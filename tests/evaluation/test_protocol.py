@@ -215,3 +215,21 @@ def test_baselines_reach_their_known_figures_on_real_data(data_dir, name, model,
     measured = macrid.evaluate(model.fit(parts.train), parts.test)
     # Equal counts were ranked by chance in the known figures.
     assert [m.mean for m in measured.values()] == pytest.approx(expected, abs=5e-4)
+
+
+def test_people_whose_events_are_not_hidden_are_refused():
+    with pytest.raises(
+        DataError, match=r"people is Interactions; it is a HeldOut, such as split\.test"
+    ):
+        macrid.evaluate(fitted("popularity"), split().train)
+
+
+def test_people_of_an_unknown_world_are_refused():
+    strangers = macrid.read({"user": [1, 1, 2], "item": [7, 8, 7]})
+    with pytest.raises(DataError, match="knows none of the 2 items"):
+        macrid.evaluate(fitted("popularity"), HeldOut(strangers, strangers))
+
+
+def test_one_metric_may_be_named_alone():
+    one = macrid.evaluate(fitted("popularity"), split().test, metrics="recall@5")
+    assert list(one) == ["recall@5"]

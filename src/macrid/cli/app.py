@@ -4,11 +4,12 @@ Results go to stdout, as a table or (``--json``) as one JSON document; everythin
 stderr. Exit status: 0; 1 if the work failed; 2 if the request was wrong; 130 after Ctrl-C.
 """
 
+import io
 import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -29,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run(argv: Sequence[str]) -> int:
     """Run a command; the exit status."""
+    # A closed stream is None; what is written to it is lost, as its owner wants.
+    sys.stdout, sys.stderr = sys.stdout or io.StringIO(), sys.stderr or io.StringIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", MacridWarning)
@@ -37,22 +40,33 @@ def run(argv: Sequence[str]) -> int:
             status = _app()(list(argv), prog_name="macrid", standalone_mode=False)
         except typer.Exit as stop:
             return stop.exit_code
-        except (KeyboardInterrupt, typer.Abort):
-            return _fail("stopped", 130)
-        except typer.TyperException as error:
-            return _fail(getattr(error, "format_message", error.__str__)(), 2)
-        except MacridError as error:
-            return _fail(
-                str(error), 1 if isinstance(error, _FAILED) or _disk(error.__cause__) else 2
-            )
-        except ValueError as error:
-            return _fail(str(error), 2)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        except OSError as error:
-            return _fail(f"{error.filename or 'the system'}: {error.strerror}", 1)
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  _explain raises the unknown
+            sentence, status = _explain(error)
+            if sentence:
+                note(f"error: {sentence}")
     return status if isinstance(status, int) else 0
+
+
+def _explain(error: BaseException) -> tuple[str, int]:
+    """An error as a sentence and an exit status; one that is a bug of macrid is raised again."""
+    match error:
+        case KeyboardInterrupt() | typer.Abort():
+            return "stopped", 130
+        case typer.TyperException():
+            return getattr(error, "format_message", error.__str__)(), 2
+        case MacridError():
+            failed = isinstance(error, _FAILED) or _disk(error.__cause__)
+            return str(error), 1 if failed else 2
+        case ValueError():
+            return str(error), 2
+        case OSError():
+            return f"{error.filename or 'the system'}: {error.strerror}", 1
+        case MemoryError() | RuntimeError() if "memory" in str(error) or not str(error):
+            return "there is not enough memory; try fewer concepts, dims or users per batch", 1
+    raise error
 
 
 def _app() -> Any:
@@ -78,21 +92,25 @@ def _app() -> Any:
     return typer.main.get_command(app)
 
 
-def _root(
-    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
-) -> None:
-    """Recommendation that people understand and steer."""
-    if version:
+def _print_version(wanted: bool) -> bool:
+    """Print it and end, before a command is asked for."""
+    if wanted:
         from macrid import __version__
 
         typer.echo(__version__)
         raise typer.Exit
+    return wanted
 
 
-def _fail(sentence: str, status: int) -> int:
-    """Say why on stderr."""
-    note(f"error: {sentence}")
-    return status
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Recommendation that people understand and steer."""
 
 
 def _disk(cause: BaseException | None) -> bool:

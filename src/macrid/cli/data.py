@@ -8,6 +8,7 @@ import typer
 
 from macrid.cli.options import Json
 from macrid.cli.show import command, document, note, table
+from macrid.errors import DataError
 
 app = typer.Typer(help="Public data sets, and a synthetic shop.", no_args_is_help=True)
 
@@ -60,6 +61,9 @@ def shop(
     users: Annotated[int, typer.Option(help="Number of people.")] = 20_000,
     items: Annotated[int, typer.Option(help="Number of items, 400 or more.")] = 5_000,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the shop in that folder.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Draw a synthetic shop whose factors are known, with the truth beside the clicks.
@@ -68,6 +72,10 @@ def shop(
     """
     from macrid.data.shop import open_shop
 
+    if (out / "shop.json").exists() and not overwrite:
+        raise DataError(
+            f"{out} holds a shop already; choose another --out, or replace it with --overwrite"
+        )
     drawn = open_shop(users, items, seed)
     path = drawn.write(out)
     counts = {"users": users, "items": items, "events": len(drawn.events)}

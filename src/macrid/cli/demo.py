@@ -31,7 +31,6 @@ def demo(
     from macrid.data.readers import read
     from macrid.data.shop import open_shop
     from macrid.data.splits import hold_out_users
-    from macrid.models.artifact import load
 
     note(f"1. a shop: {users:,} people, {items:,} items of seven kinds that the model is not told")
     shop, folder, held_out = out / "shop", out / "model", max(1, users // 10)
@@ -45,8 +44,8 @@ def demo(
         reading={"hold_out": held_out},
         overwrite=True,
     )
-    measured = carry_out(run)
-    model: Any = load(folder)
+    model: Any = carry_out(run)
+    measured = model.metrics
     found = _concepts(model)
     test = hold_out_users(read(shop, min_user_events=5), held_out).test
     person, history, hidden = _somebody(test)

@@ -90,7 +90,7 @@ def models(as_json: Json = False) -> None:
         note("")
         fields = model.Settings.model_fields
         rows = [
-            (field, info.default, _bounds(info), info.description or "")
+            (field, str(info.default), _bounds(info), info.description or "")
             for field, info in fields.items()
         ]
         title = f"{name}: {_summary(model)}"

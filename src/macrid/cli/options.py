@@ -2,7 +2,7 @@
 
 import difflib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -102,9 +102,15 @@ def read_config(path: Path | None) -> dict[str, Any]:
     return config
 
 
-def ids(texts: Sequence[str] | None) -> list[str]:
-    """Comma-separated ids, from any number of options."""
-    return [part.strip() for text in texts or () for part in text.split(",") if part.strip()]
+def ids(texts: Sequence[str] | None, known: Container[str] = ()) -> list[str]:
+    """Comma-separated ids, from any number of options; an id with a comma in it, alone in one.
+
+    Args:
+        texts: What the options said.
+        known: Ids that are taken whole if a text is one of them.
+    """
+    parts = [[text] if text in known else text.split(",") for text in texts or ()]
+    return [part.strip() for text in parts for part in text if part.strip()]
 
 
 def need_split_as_it_is(source: Path, settings: DataSettings) -> None:

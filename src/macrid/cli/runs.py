@@ -38,11 +38,11 @@ class Run:
     baselines: bool = True
 
 
-def carry_out(run: Run) -> dict[str, Any]:
+def carry_out(run: Run) -> Recommender:
     """Check everything that can be checked, then read, train, measure and save.
 
     Returns:
-        The content of ``metrics.json``.
+        The model, with the content of ``metrics.json`` as its ``metrics``.
     """
     model = model_class(run.model)(**run.settings)
     options: dict[str, Any] = {}
@@ -56,7 +56,7 @@ def carry_out(run: Run) -> dict[str, Any]:
     if prepare_folder(run.out, resume=run.resume, overwrite=run.overwrite) == "finished":
         check_same(run.out, model, wanted)
         note(f"{run.out} is finished already; nothing to do")
-        return load(run.out).metrics
+        return load(run.out)
     if options.get("threads"):
         torch.set_num_threads(options["threads"])
     try:
@@ -72,11 +72,15 @@ def carry_out(run: Run) -> dict[str, Any]:
 
 def _train(
     run: Run, model: Recommender, options: dict[str, Any], wanted: dict[str, Any]
-) -> dict[str, Any]:
+) -> Recommender:
     """The work itself, after the checks."""
     events, split = read_split_or_events(run.source, DataSettings.of(wanted["read"]))
     check_space(run.out, model, split.train.n_items)
-    note(f"training on {split.train!r}, choosing by {len(split.validation):,} users")
+    people, train = len(split.validation), split.train
+    note(
+        f"training on {train.n_users:,} users, {train.n_items:,} items and {len(train):,} events; "
+        f"the best epoch is chosen on {people:,} other users"
+    )
     loop = {"folder": run.out, "resume": run.resume, "progress": True} if model.in_epochs else {}
     model.fit(split.train, split.validation, **options, **loop)
     measured = _measure(model, split, run)
@@ -91,12 +95,12 @@ def _train(
     # Saved before the baselines are measured, which need more memory than some models.
     model.save(run.out)
     if run.baselines:
-        note("measuring popularity and EASE")
+        note("measuring popularity and EASE beside it (--no-baselines leaves them out)")
         beside = measure_baselines(split, run.metrics)
         model.metrics |= {"baselines": beside.metrics, **beside.notes}
         model.save(run.out)
     discard_checkpoint(run.out)
-    return model.metrics
+    return model
 
 
 def _measure(model: Recommender, split: Split, run: Run) -> dict[str, Any]:
@@ -110,5 +114,4 @@ def _measure(model: Recommender, split: Split, run: Run) -> dict[str, Any]:
         "epochs": model.training.get("epochs_run", 0),
         "best_epoch": model.training.get("best_epoch", 0),
         "seconds": model.training["seconds"],
-        "example": ",".join(map(str, model.items.ids.head(3))),
     }

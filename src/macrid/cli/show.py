@@ -11,7 +11,16 @@ from rich.console import Console
 from rich.table import Table
 
 # What a metric is called in a table, in the words of whoever reads it.
+_WIDEST = 100  # letters of a cell; ids are other people's text, and may be anything
 _NAMES = {"macridvae": "MacridVAE", "ease": "EASE", "popularity": "popularity"}
+
+
+class _Console(Console):
+    """One that leaves a reader who went away (``| head``) to the caller."""
+
+    def on_broken_pipe(self) -> None:
+        """Not an exit of its own."""
+        raise BrokenPipeError
 
 
 def command() -> str:
@@ -42,7 +51,8 @@ def table(
     for row in rows:
         drawn.add_row(*map(_cell, row))
     # Without a terminal to fit into, lines are as long as they need to be.
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False)
+    fits = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = _Console(width=None if fits else 200, highlight=False, markup=False)
     if title is not None:
         console.print(f"\n{title}" if title else "", style="bold")
     console.print(drawn)
@@ -70,7 +80,10 @@ def metrics_table(
 def _cell(value: Any) -> str:
     """A value as a table shows it."""
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.4f}"
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    return str(value)
+    text = "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value)
+    )
+    return text if len(text) <= _WIDEST else f"{text[:_WIDEST]}…"

@@ -1,6 +1,7 @@
 """`macrid train`: from an event log to a model folder, with an answer to how good it is."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -98,9 +99,11 @@ def train(
         overwrite=overwrite,
         baselines=baselines,
     )
-    measured = carry_out(run)
+    trained = carry_out(run)
+    measured = trained.metrics
     if as_json:
         document(measured)
         return
     metrics_table(measured["model"], measured["test"], measured["baselines"], title="test users")
-    note(f"the model is in {out}; try: {command()} recommend {out} --items {measured['example']}")
+    example = next((str(item) for item in trained.items.ids if "," not in str(item)), "ID")[:100]
+    note(f"the model is in {out}; try: {command()} recommend {out} --items {quote(example)}")

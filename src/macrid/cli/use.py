@@ -147,10 +147,10 @@ def recommend(
     _check_output(out)
     model = load(folder)
     lists = model.recommend(
-        {"me": o.ids(items)} if histories is None else _histories(histories, columns),
+        {"me": o.ids(items, model.items)} if histories is None else _histories(histories, columns),
         k,
-        items=o.ids(only) if only else None,
-        exclude=o.ids(exclude),
+        items=o.ids(only, model.items) if only else None,
+        exclude=o.ids(exclude, model.items),
         include_seen=include_seen,
         on_unknown=on_unknown,
     )
@@ -174,7 +174,13 @@ def similar(
 
     _check_output(out)
     model = load(folder)
-    _deliver(model.similar_items(items, k), model, out, as_json=as_json, key="similar")
+    _deliver(
+        model.similar_items(o.ids(items, model.items), k),
+        model,
+        out,
+        as_json=as_json,
+        key="similar",
+    )
 
 
 def _histories(path: Path, columns: list[str] | None) -> Any:
@@ -187,7 +193,8 @@ def _histories(path: Path, columns: list[str] | None) -> Any:
         people = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {path}: {error}") from error
-    if not isinstance(people, dict) or not all(isinstance(v, list) for v in people.values()):
+    lists = people.values() if isinstance(people, dict) else [None]
+    if not all(isinstance(v, list) and all(isinstance(i, str | int) for i in v) for v in lists):
         raise DataError(f'{path} does not hold {{"user": ["item", …], …}}')
     return people
 

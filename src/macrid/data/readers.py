@@ -178,8 +178,8 @@ def _no_column(meaning: str, names: list[str]) -> DataError:
     """The sentence for a table without users or items."""
     return DataError(
         f"no {meaning} column among {_listed(names)}; looked for {meaning} and "
-        f"{', '.join(ALIASES[meaning].split())}; name it with columns={{{meaning!r}: ...}} "
-        f"or --column {meaning}=NAME"
+        f"{', '.join(ALIASES[meaning].split())}; give the table a header if it has none, or name "
+        f"the column with columns={{{meaning!r}: ...}} or --column {meaning}=NAME"
     )
 
 

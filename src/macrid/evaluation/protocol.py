@@ -68,9 +68,9 @@ class Evaluation(Mapping[str, Measured]):
 
 def evaluate(
     model: Recommender,
-    people: HeldOut,
+    people: HeldOut | Any,
     *,
-    metrics: Sequence[str] = DEFAULT_METRICS,
+    metrics: Sequence[str] | str = DEFAULT_METRICS,
     without_targets: Literal["zero", "drop"] = "zero",
     batch_size: int = BATCH_SIZE,
 ) -> Evaluation:
@@ -101,6 +101,12 @@ def evaluate(
         >>> evaluate(Popularity().fit(split.train), split.test, metrics=["recall@1"])
         recall@1  1.0000 ± 0.0000  (n = 2)
     """
+    if not isinstance(people, HeldOut):
+        raise DataError(
+            f"people is {type(people).__name__}; it is a HeldOut, such as split.test, whose events "
+            "are partly hidden"
+        )
+    metrics = [metrics] if isinstance(metrics, str) else metrics
     wanted = {name: parse_metric(name) for name in metrics}
     if not wanted or batch_size < 1 or without_targets not in ("zero", "drop"):
         raise ValueError(
@@ -113,6 +119,11 @@ def evaluate(
     fold_in = people.fold_in.with_catalogue(model.items)
     # Targets keep their own numbers beyond the catalogue, so that unknown ones count as missed.
     known = model.items.numbers(people.held_out.items.ids)
+    if (known < 0).all():
+        raise DataError(
+            f"the model knows none of the {len(known):,} items of these people; was it trained on "
+            "other data?"
+        )
     targets = np.where(known >= 0, known, len(model.items) + np.arange(len(known)))
     longest = max(k for _, _, k in wanted.values())
     columns: dict[str, list[torch.Tensor]] = {name: [] for name in metrics}

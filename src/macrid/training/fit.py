@@ -116,6 +116,9 @@ def fit_network(  # noqa: PLR0913  what, on whom, how, where to
         )
         _run(trainer, module, loaders, checkpoint)
     keeper.restore(network)
+    if not all(weight.isfinite().all() for weight in network.parameters()):
+        # The last step's own blow-up: there was no later loss to show it.
+        raise TrainingDiverged(trainer.global_step - 1, module.last.get("loss", float("nan")))
     network.eval()
     return Training(
         best_epoch=keeper.best_epoch,

@@ -70,7 +70,8 @@ class TrainingSettings(Settings):
         Literal["auto", "cpu", "cuda", "mps"], Field(description="where to compute")
     ] = "auto"
     threads: Annotated[
-        int | None, Field(ge=1, description="processor threads; by default what torch chooses")
+        int | None,
+        Field(ge=1, le=1024, description="processor threads; by default what torch chooses"),
     ] = None
 
     def same_run(self) -> dict[str, Any]:
