@@ -5,6 +5,7 @@ from functools import cache
 import pytest
 import torch
 
+import macrid
 import planted
 from macrid.data.histories import Histories
 from macrid.errors import DataError, SettingsError
@@ -255,3 +256,18 @@ def test_refit_trains_on_everyone_for_the_best_number_of_epochs():
     assert final.training["epochs_run"] == chosen.training["best_epoch"]
     assert final.items == split.train.items
     assert not torch.equal(final.scores(some_histories()), chosen.scores(some_histories()))
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_on_real_ratings_it_is_far_above_popularity(data_dir):
+    data = macrid.read(data_dir / "ml-100k", min_weight=4, min_user_events=5)
+    split = macrid.hold_out_users(data, 50)
+    model = macrid.MacridVAE(n_dims=32)
+    model.fit(split.train, split.validation, epochs=15, batch_size=100, learning_rate=5e-3)
+    ours, most = (
+        macrid.evaluate(one, split.test).users["ndcg@100"]
+        for one in (model, macrid.Popularity().fit(split.train))
+    )
+    better = ours - most
+    assert better.mean() > 3 * better.std() / len(better) ** 0.5
