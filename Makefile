@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test check coverage format clean
+.PHONY: setup demo test check coverage bench format clean
 
 
 setup: $(READY)
@@ -31,9 +31,13 @@ coverage: $(READY)
 	$(BIN)/coverage run -m pytest -n 0
 	$(BIN)/coverage report
 
+# About two hours on two cores that do nothing else; --only and --quick make less of it.
+bench: $(READY)
+	$(BIN)/python benchmarks/run.py $(BENCH)
+
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) runs benchmarks/.peers

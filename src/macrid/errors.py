@@ -7,7 +7,8 @@
     ├── ArtifactError           a model folder that is missing, damaged, foreign or too new
     ├── DownloadError           a public data set that could not be fetched or verified
     ├── TrainingDiverged        a loss that is NaN or infinite; carries the step
-    └── TooLarge                work that would not fit into memory; carries the estimate
+    ├── TooLarge                work that would not fit into memory; carries the estimate
+    └── MissingExtra            an optional dependency; names the line that installs it
 
     MacridWarning               something was left out or replaced; also a UserWarning
 
@@ -74,3 +75,17 @@ class TooLarge(MacridError):  # noqa: N818
         self.needed = needed
         self.available = available
         super().__init__(message)
+
+
+class MissingExtra(MacridError, ImportError):  # noqa: N818
+    """An optional dependency that is not installed.
+
+    Args:
+        package: The package that was wanted.
+        extra: The extra of macrid that brings it.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        self.package = package
+        self.extra = extra
+        super().__init__(f"{package} is not installed; run: pip install 'macrid[{extra}]'")

@@ -203,6 +203,37 @@ class TestUse:
         assert lists.columns == ["user_id", "item_id", "score", "rank"]
         assert len(lists) == 60 * 3
 
+    def test_recommend_to_a_folder_of_parts(self, folder, log, tmp_path, capsys):
+        out, file = tmp_path / "lists", tmp_path / "lists.parquet"
+        words = ["recommend", str(folder), str(log), "-k", "3"]
+        assert run([*words, "--out", str(out), "--json"]) == 0
+        captured = capsys.readouterr()
+        assert json.loads(captured.out) == {"model": "macridvae", "folder": str(out)}
+        assert f"wrote the lists of 60 people to {out}" in captured.err
+        assert "60 of 60 people" in captured.err
+        assert run([*words, "--out", str(file)]) == 0
+        assert pl.read_parquet(out).equals(pl.read_parquet(file))
+        assert "new or empty folder" in refused([*words, "--out", out], capsys)
+
+    def test_recommend_draws_a_bar_on_a_terminal(self, folder, log, tmp_path, capsys, monkeypatch):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        assert run(["recommend", str(folder), str(log), "--out", str(tmp_path / "lists")]) == 0
+        assert len(pl.read_parquet(tmp_path / "lists")) == 600
+
+    def test_recommend_from_an_index_says_how_much_it_finds(self, folder, log, capsys):
+        words = ["recommend", str(folder), str(log), "-k", "5", "--precision", "bf16", "--json"]
+        assert run(words) == 0
+        exact = capsys.readouterr().out
+        assert run([*words, "--ann"]) == 0
+        captured = capsys.readouterr()
+        assert captured.out == exact
+        assert "ann finds 1.0000 of the exact top 5 of 60 people" in captured.err
+
+    def test_recommend_from_an_index_without_faiss_is_a_sentence(self, folder, capsys, monkeypatch):
+        monkeypatch.setitem(sys.modules, "faiss", None)
+        words = ["recommend", folder, "--items", "i1", "--ann"]
+        assert "pip install 'macrid[ann]'" in refused(words, capsys)
+
     def test_recommend_reads_histories_from_json(self, folder, tmp_path, capsys):
         people = tmp_path / "people.json"
         people.write_text('{"ann": ["i1", "i3"], "bob": []}')

@@ -408,3 +408,32 @@ def test_item_features_lie_beside_events_only_where_they_are_known_to_belong(tmp
     assert features_beside(TABLE, lambda table: table) is None
     (tmp_path / "items.parquet").unlink()
     assert features_beside(tmp_path, lambda table: table) is None
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.parquet", "a", "ml.inter", "u.data"])
+def test_only_the_columns_that_are_chosen_are_read(write, name):
+    texts = {
+        "a.csv": text_of(),
+        "a.csv.gz": gzip.compress(text_of().encode()),
+        "ml.inter": text_of("\t", fields=["user:token", "item:token", "rating:float"]),
+        "u.data": text_of("\t").split("\n", 1)[1].replace("\n", "\t0\n"),
+    }
+    if name in texts:
+        path = write(name, texts[name])
+    else:
+        path = write(f"{name}/0.parquet", "") if name == "a" else write(name, "")
+        TABLE.write_parquet(path)
+        path = path.parent if name == "a" else path
+    fields = ["user_id", "item_id"] if name == "u.data" else ["user", "item"]
+
+    def last_first(names: list[str]) -> list[str]:
+        assert names[:2] == fields
+        return [names[2], names[0]]
+
+    assert read_table(path, last_first).rows() == TABLE.select("rating", "user").rows()
+
+
+@pytest.mark.parametrize("frame", [TABLE, TABLE.lazy(), TABLE.to_pandas()])
+def test_a_chosen_column_can_be_taken_away_without_touching_the_source(frame):
+    read_table(frame, lambda names: names[:1]).drop_in_place("user")
+    assert read_table(frame).equals(TABLE)

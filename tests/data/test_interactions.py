@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from macrid.data.interactions import Interactions, concat, take_rows
+from macrid.data.interactions import Interactions, concat, order_by, take_rows
 from macrid.data.vocabulary import Vocabulary
 from macrid.errors import DataError
 
@@ -178,3 +178,27 @@ def test_positions_of_rows_are_those_a_loop_would_find(lengths, draw):
     expected = [list(range(offsets[row], offsets[row + 1])) for row in rows]
     assert positions.tolist() == [position for part in expected for position in part]
     assert taken.tolist() == np.cumsum([0, *map(len, expected)]).tolist()
+
+
+@given(st.lists(st.integers(0, 4)))
+def test_ordering_by_counting_is_a_stable_sort(rows):
+    order = order_by(np.array(rows, np.int32), 5)
+    assert order.tolist() == sorted(range(len(rows)), key=rows.__getitem__)
+
+
+@given(pairs, st.data())
+def test_items_are_numbered_by_appearance_and_only_those_that_appear(pairs, draw):
+    features = pl.DataFrame({"item_id": range(8), "title": [f"{item}." for item in range(8)]})
+    data = Interactions.from_events(made_of(pairs).to_frame(), features=features)
+    n = len(pairs)
+    some = data.take_events(np.array(draw.draw(st.lists(st.booleans(), min_size=n, max_size=n))))
+    moved = some.by_appearance()
+    assert moved.items.ids.to_list() == list(dict.fromkeys(item for _, item in pairs_of(some)))
+    assert pairs_of(moved) == pairs_of(some)
+    assert moved.features["title"].to_list() == [f"{item}." for item in moved.items.ids]
+
+
+def test_events_take_few_bytes_each():
+    data = made_of([("a", "x"), ("b", "x")])
+    assert (data.columns.dtype, data.weights.dtype) == (np.int32, np.float32)
+    assert data.take_events(np.array([True, True])) is data

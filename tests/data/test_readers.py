@@ -436,6 +436,34 @@ def test_times_that_could_be_anything_are_refused_on_one_line(column):
 # Merging and filtering.
 
 
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 9)), min_size=1))
+def test_the_latest_of_repeated_times_is_the_one_a_loop_would_keep(events):
+    merged = {}
+    for user, item, time in events:
+        n, latest = merged.get((user, item), (0, 0))
+        merged[user, item] = (n + 1, max(latest, time))
+    users, items, times = zip(*events, strict=True)
+    data = read({"user": users, "item": items, "time": times})
+    expected = [(*pair, *values) for pair, values in merged.items()]
+    assert data.to_frame().rows() == sorted(expected, key=lambda event: event[0])
+
+
+def test_a_repeated_event_takes_the_time_that_is_known():
+    data = read({"user": [1, 1, 1], "item": [5, 5, 6], "time": [None, 7, None]})
+    assert np.array_equal(data.timestamps, [7, np.nan], equal_nan=True)
+
+
+def test_a_frame_is_the_same_after_it_was_read():
+    frame = LOG.clone()
+    read(frame)
+    assert frame.equals(LOG)
+
+
+def test_a_line_without_users_and_items_is_refused_even_if_nothing_else_of_it_is_read(tmp_path):
+    with pytest.raises(DataError, match="1 of 2 rows have no 'user'"):
+        read_text(tmp_path, "user,item,note\n1,2,x\n,,what?\n")
+
+
 def test_an_event_that_happens_again_adds_its_weight_and_its_latest_time_where_it_first_stood():
     table = pl.DataFrame(
         {

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from macrid.data.vocabulary import Vocabulary, clean_ids, in_type
+from macrid.data.vocabulary import Vocabulary, clean_ids, in_type, number_ids
 from macrid.errors import DataError, UnknownItem
 
 integers = st.integers(-(2**63), 2**63 - 1)
@@ -148,3 +148,41 @@ def test_ids_survive_a_change_of_type_or_become_null(numbers, texts):
     assert in_type(there, pl.Int64()).to_list() == numbers
     cast = in_type(pl.Series(texts, dtype=pl.String), pl.Int64())
     assert all(new is None or str(new) == old for new, old in zip(cast, texts, strict=True))
+
+
+columns = st.one_of(
+    st.lists(integers).map(lambda ids: pl.Series(ids, dtype=pl.Int64)),
+    st.lists(st.integers(-9, 9)).map(lambda ids: pl.Series(ids, dtype=pl.Int8)),
+    st.lists(integers.map(str)).map(lambda ids: pl.Series(ids, dtype=pl.String)),
+    st.lists(strings).map(lambda ids: pl.Series(ids, dtype=pl.String)),
+    st.lists(strings).map(lambda ids: pl.Series(ids, dtype=pl.Categorical)),
+    st.lists(st.integers(-9, 9)).map(lambda ids: pl.Series(ids, dtype=pl.Float64)),
+    st.lists(st.integers(0, 2**64 - 1)).map(lambda ids: pl.Series(ids, dtype=pl.UInt64)),
+)
+
+
+@given(columns, st.booleans())
+def test_a_column_in_numbers_is_what_cleaning_sorting_and_looking_up_would_give(column, infer):
+    vocabulary, rows = number_ids(column, "user", infer=infer)
+    clean = clean_ids(column, "user", infer=infer)
+    assert vocabulary.ids.to_list() == sorted(set(clean))
+    assert vocabulary.ids.dtype == clean.dtype
+    assert vocabulary.ids.gather(rows).to_list() == clean.to_list()
+    assert rows.dtype == "int32"
+
+
+@pytest.mark.parametrize("step", [1, 10**12])
+def test_many_integers_are_numbered_whether_they_lie_close_or_far_apart(step):
+    ids = [(5 * n % 70_001 - 35_000) * step for n in range(70_001)]
+    vocabulary, rows = number_ids(pl.Series(ids), "user")
+    assert vocabulary.ids.to_list() == sorted(ids)
+    assert rows.tolist() == [5 * n % 70_001 for n in range(70_001)]
+
+
+@pytest.mark.parametrize("values", [["a", None], ["a", " "], ["", "1"], [1, None], [1.5], [True]])
+def test_a_column_that_cannot_be_cleaned_cannot_be_numbered(values):
+    with pytest.raises(DataError) as expected:
+        clean_ids(pl.Series(values), "user")
+    with pytest.raises(DataError) as found:
+        number_ids(pl.Series(values), "user")
+    assert str(found.value) == str(expected.value)

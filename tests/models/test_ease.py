@@ -1,8 +1,5 @@
 """EASE beside Steck's three lines of numpy, in small worlds and against machines of all kinds."""
 
-import os
-import sys
-
 import numpy as np
 import polars as pl
 import pytest
@@ -11,10 +8,8 @@ import torch
 import macrid
 from macrid.data.histories import Histories
 from macrid.errors import SettingsError, TooLarge
-from macrid.models.ease import EASE, _free_memory
+from macrid.models.ease import EASE
 from planted import fitted, groups, split
-
-GIB = 2**30
 
 
 def steck(matrix: np.ndarray, ridge: float) -> np.ndarray:
@@ -123,54 +118,3 @@ def test_it_has_as_many_parameters_as_pairs_of_items():
 def test_weights_for_another_catalogue_are_refused():
     with pytest.raises(ValueError, match="the weights are not 50 × 50"):
         fitted("ease").restore({"weights": torch.zeros(50, 49)})
-
-
-def machine(root, **files):
-    """A machine's memory files, written below a folder."""
-    for name, text in files.items():
-        path = root.joinpath(*name.split("__"))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return root
-
-
-MEMINFO = f"MemTotal: {8 * 2**20} kB\nMemFree: 5 kB\nMemAvailable: {6 * 2**20} kB\n"
-
-
-def test_free_memory_counts_what_the_disk_cache_would_give_back(tmp_path):
-    assert _free_memory(machine(tmp_path, proc__meminfo=MEMINFO)) == 6 * GIB
-
-
-@pytest.mark.parametrize(
-    ("folder", "limit", "used", "stat"),
-    [
-        ("sys__fs__cgroup", "memory.max", "memory.current", "inactive_file"),
-        (
-            "sys__fs__cgroup__memory",
-            "memory.limit_in_bytes",
-            "memory.usage_in_bytes",
-            "total_inactive_file",
-        ),
-    ],
-)
-@pytest.mark.parametrize(("allowed", "free"), [(4, 3), (64, 6), (1, 0)])
-def test_a_container_may_have_less_than_its_machine(
-    tmp_path, folder, limit, used, stat, allowed, free
-):
-    files = {limit: str(allowed * GIB), used: str(3 * GIB), "memory.stat": f"{stat} {2 * GIB}\n"}
-    files = {f"{folder}__{name}": text for name, text in files.items()}
-    files |= {f"{folder}__memory.stat": f"inactive_file 0\n{stat} {2 * GIB}\n"}
-    assert _free_memory(machine(tmp_path, proc__meminfo=MEMINFO, **files)) == free * GIB
-
-
-def test_a_container_without_a_limit_has_what_the_machine_has(tmp_path):
-    files = {"memory.max": "max", "memory.current": "5", "memory.stat": "inactive_file 0"}
-    files = {f"sys__fs__cgroup__{name}": text for name, text in files.items()}
-    assert _free_memory(machine(tmp_path, proc__meminfo=MEMINFO, **files)) == 6 * GIB
-
-
-def test_a_machine_without_memory_files_is_taken_for_empty(tmp_path, monkeypatch):
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert _free_memory(tmp_path) == total  # as on macOS
-    monkeypatch.delattr(os, "sysconf_names")
-    assert _free_memory(tmp_path) == sys.maxsize  # as on Windows

@@ -41,6 +41,8 @@ def test_defaults_are_the_authors():
         "similarity": "cosine",
         "assignment_sampling": "relaxed",
         "assignment": "soft",
+        "softmax": "full",
+        "proposal": "popularity",
     }
 
 
@@ -66,7 +68,7 @@ def test_one_assignment_is_drawn_per_step_for_everybody_for_encoder_and_decoder(
     network.concepts.register_forward_hook(lambda _, __, out: drawn.append(out))
     network.latent.register_forward_hook(lambda _, arguments, __: used.append(arguments[1]))
     likelihood = network.decoder.log_likelihood
-    network.decoder.log_likelihood = lambda z, c, h: used.append(c) or likelihood(z, c, h)
+    network.decoder.log_likelihood = lambda z, c, *rest: used.append(c) or likelihood(z, c, *rest)
     network(some_histories())
     assert len(drawn) == 1
     assert all(log_weights is drawn[0] for log_weights in used)
@@ -158,14 +160,14 @@ def test_training_with_a_tiny_temperature_has_finite_gradients():
 
 
 def test_nothing_of_batch_times_concepts_times_items_is_kept_in_a_step():
-    n_items, batch = 3000, 50
+    n_items, batch = 3000, 60
     network = network_of(n_items).train()
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(
         lambda t: kept.append(t.numel()) or t, lambda t: t
     ):
         network(Histories.from_lists([[user, user + 1] for user in range(batch)]))
-    assert max(kept) <= n_items * (N_DIMS + N_CONCEPTS + 1)
+    assert max(kept) <= n_items * 16  # dims, concepts and shift, rounded up
     assert max(kept) < batch * N_CONCEPTS * n_items / 10
 
 
@@ -271,3 +273,60 @@ def test_on_real_ratings_it_is_far_above_popularity(data_dir):
     )
     better = ours - most
     assert better.mean() > 3 * better.std() / len(better) ** 0.5
+
+
+def test_a_step_of_the_sampled_softmax_touches_the_rows_it_saw_alone():
+    network = network_of(2000, softmax="sampled:50").train()
+    bound = network(some_histories())
+    (bound.kl - bound.log_likelihood).mean().backward()
+    for table in (network.latent.encoder.context, network.decoder.items.weight):
+        assert table.grad.is_sparse
+        touched = table.grad.coalesce().indices()[0]
+        assert set(some_histories().items.tolist()) <= set(touched.tolist())
+        assert len(touched) <= len(set(some_histories().items.tolist())) + 50
+
+
+def test_the_sampled_softmax_comes_to_the_full_one_as_more_is_drawn():
+    """With noise off, the bound and its gradients; drawn 400 times, each item stands for one."""
+    silent = {"dropout": 0.0, "prior_std": 1e-12, "assignment_sampling": "none"}
+    full, rough = network_of(**silent), network_of(**silent, softmax="sampled:2000000")
+    rough.load_state_dict(full.state_dict())
+    for network in (full, rough):
+        bound = network.train()(some_histories())
+        (bound.kl - bound.log_likelihood).mean().backward()
+    exact, estimate = full(some_histories()), rough(some_histories())
+    torch.testing.assert_close(estimate.kl, exact.kl)
+    torch.testing.assert_close(estimate.log_likelihood, exact.log_likelihood, rtol=0.01, atol=0)
+    for mine, theirs in zip(rough.parameters(), full.parameters(), strict=True):
+        error = (mine.grad.to_dense() - theirs.grad).norm() / theirs.grad.norm()
+        assert error < 0.05
+
+
+def test_after_training_the_whole_catalogue_is_scored_whatever_it_was_trained_against():
+    full, rough = network_of(), network_of(softmax="sampled:3")
+    rough.load_state_dict(full.state_dict())
+    torch.testing.assert_close(
+        rough.eval().scores(some_histories()), full.eval().scores(some_histories())
+    )
+
+
+@pytest.mark.parametrize("softmax", ["sampled", "sampled:0", "sampled:-1", "half", "sampled:1e3"])
+def test_what_is_no_softmax_is_refused(softmax):
+    with pytest.raises(SettingsError, match=r"softmax is .*sampled:N"):
+        MacridVAE(softmax=softmax)
+
+
+@pytest.mark.parametrize("proposal", ["popularity", "log-uniform"])
+def test_sampled_softmax_learns_the_planted_taste(proposal):
+    split = planted.split()
+    model = MacridVAE(n_dims=8, n_concepts=2, softmax="sampled:20", proposal=proposal)
+    model.fit(split.train, split.validation, epochs=30, learning_rate=0.01, batch_size=50)
+    full = MacridVAE(n_dims=8, n_concepts=2)
+    full.fit(split.train, split.validation, epochs=30, learning_rate=0.01, batch_size=50)
+    measured, best = (macrid.evaluate(m, split.test)["ndcg@100"].mean for m in (model, full))
+    assert measured > 0.9 * best
+
+
+def test_squared_weights_and_a_sample_do_not_go_together():
+    with pytest.raises(SettingsError, match=r"l2 .* every row"):
+        MacridVAE(l2=0.1, softmax="sampled:10")

@@ -51,9 +51,8 @@ def noise(histories, dropout, sampling, dtype):
     """The draws of one training step, in the order in which the network makes them."""
     gumbel = None
     if sampling == "relaxed":
-        gumbel = -torch.empty(N_ITEMS, N_CONCEPTS, dtype=dtype).exponential_().log()
-    view = torch.ones(len(histories.items), N_CONCEPTS, dtype=dtype)
-    kept = torch.nn.functional.dropout(view, dropout) > 0
+        gumbel = -(-torch.rand(N_ITEMS, N_CONCEPTS, dtype=dtype).log()).log()
+    kept = (torch.rand(N_CONCEPTS, len(histories.items), dtype=dtype) >= dropout).T
     keep = torch.zeros(len(histories), N_CONCEPTS, N_ITEMS, dtype=dtype)
     keep[histories.users, :, histories.items] = kept.to(dtype)
     epsilon = torch.randn(len(histories), N_CONCEPTS, N_DIMS, dtype=dtype)

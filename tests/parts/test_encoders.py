@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from macrid.data.histories import Histories
-from macrid.parts.encoders import ConceptEncoder, weighted_bag
+from macrid.parts.encoders import ConceptEncoder
+from macrid.parts.events import weighted_bag
 
 N_ITEMS, N_DIMS, N_CONCEPTS = 30, 5, 3
 
@@ -131,16 +132,16 @@ def test_a_concept_none_of_ones_items_belongs_to_is_an_empty_view():
 
 def test_a_weighted_bag_is_a_matrix_product():
     histories, table = some_histories(), torch.randn(N_ITEMS, 4, dtype=torch.float64)
-    weights = torch.randn(len(histories.items), 2, dtype=torch.float64)
+    weights = torch.randn(2, len(histories.items), dtype=torch.float64)
     dense = torch.zeros(len(histories), 2, N_ITEMS, dtype=torch.float64)
-    dense[histories.users, :, histories.items] = weights
+    dense[histories.users, :, histories.items] = weights.T
     torch.testing.assert_close(weighted_bag(table, weights, histories), dense @ table)
 
 
 def test_weighted_bag_has_the_right_gradients():
     histories = Histories.from_lists([[1, 2], [], [2]])
     table = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
-    weights = torch.randn(3, 2, dtype=torch.float64, requires_grad=True)
+    weights = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda t, w: weighted_bag(t, w, histories), (table, weights))
 
 

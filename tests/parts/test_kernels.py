@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from macrid.data.histories import Histories
-from macrid.parts.kernels import mixture_log_likelihood, mixture_logits
+from macrid.parts import kernels
+from macrid.parts.kernels import mixture_log_likelihood
 
 BATCH, N_CONCEPTS, N_DIMS, N_ITEMS = 6, 3, 4, 29
+WIDE = 16  # dims, concepts and shift, rounded up
 LISTS = [[0, 28, 7], [], [5], list(range(29)), [3, 3, 9, 3], [28]]  # empty, whole, duplicates
 
 
@@ -45,8 +47,8 @@ SCALES = [0.0, 1.0, 10.0, 39.9, 60.0, 2000.0]
 
 
 @pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("block", [1, 7, 28, 29, 30, 256])
-def test_blocks_of_any_size_give_the_naive_likelihood_logits_and_gradients(scale, block):
+@pytest.mark.parametrize("block", [1, 7, 28, 29, 30, 256, None])
+def test_blocks_of_any_size_give_the_naive_likelihood_and_gradients(scale, block):
     tensors, histories = inputs(scale), Histories.from_lists(LISTS)
     ours = mixture_log_likelihood(*tensors, histories, block)
     naive = naive_log_likelihood(*tensors, histories)
@@ -54,9 +56,35 @@ def test_blocks_of_any_size_give_the_naive_likelihood_logits_and_gradients(scale
     torch.testing.assert_close(
         gradients(ours, tensors), gradients(naive, tensors), rtol=1e-9, atol=1e-9
     )
-    with torch.no_grad():
-        logits = mixture_logits(*tensors, block)
-    torch.testing.assert_close(logits, naive_logits(*tensors), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 4, 6])
+@pytest.mark.parametrize("scale", SCALES)
+def test_one_pass_gives_the_naive_likelihood_and_gradients(monkeypatch, at_once, scale):
+    """A mean counts everybody alike, so that gradients are taken along with the likelihood."""
+    each = N_CONCEPTS * N_ITEMS * 8
+    monkeypatch.setattr(kernels, "_FEWEST", at_once)
+    monkeypatch.setattr(kernels, "_BLOCK_BYTES", at_once * each)
+    tensors, histories = inputs(scale), Histories.from_lists(LISTS)
+    ours = mixture_log_likelihood(*tensors, histories)
+    naive = naive_log_likelihood(*tensors, histories)
+    torch.testing.assert_close(ours, naive, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        torch.autograd.grad(ours.mean(), tensors),
+        torch.autograd.grad(naive.mean(), tensors),
+        rtol=1e-9,
+        atol=1e-9,
+    )
+
+
+def test_a_large_catalogue_is_read_twice_and_a_small_one_once(monkeypatch):
+    tensors, histories = inputs(), Histories.from_lists(LISTS)
+    for most, products in ((0, 4), (2**20, 3)):
+        monkeypatch.setattr(kernels, "_MOST_BYTES", most)
+        with torch.profiler.profile() as profile:
+            mixture_log_likelihood(*tensors, histories).mean().backward()
+        calls = {event.key: event.count for event in profile.key_averages()}
+        assert calls["aten::mm"] == products
 
 
 @pytest.mark.parametrize("scale", [5.0, 50.0])
@@ -121,19 +149,13 @@ def test_a_batch_without_people_is_empty():
     z, vectors, log_weights = inputs()
     nobody = mixture_log_likelihood(z[:0], vectors, log_weights, Histories.from_lists([]))
     assert nobody.shape == (0,)
-    assert mixture_logits(z[:0], vectors, log_weights).shape == (0, N_ITEMS)
 
 
 @pytest.mark.parametrize("scale", [1.0, 10.0, 60.0, 2000.0, 50_000.0])
 def test_items_wholly_in_one_concept_see_only_its_point(scale):
     """Log-weights of -inf, as ``assignment="mode"`` has them."""
     z, vectors, log_weights = (t.detach() for t in inputs(scale))
-    concept = log_weights.argmax(-1)
-    one_hot = torch.nn.functional.one_hot(concept, N_CONCEPTS).double().log()
-    expected = torch.stack(
-        [z[:, k] @ vector for vector, k in zip(vectors, concept, strict=True)], dim=1
-    )
-    torch.testing.assert_close(mixture_logits(z, vectors, one_hot), expected)
+    one_hot = torch.nn.functional.one_hot(log_weights.argmax(-1), N_CONCEPTS).double().log()
     histories = Histories.from_lists(LISTS)
     torch.testing.assert_close(
         mixture_log_likelihood(z, vectors, one_hot, histories),
@@ -156,8 +178,8 @@ def test_nothing_of_batch_times_concepts_times_items_is_kept():
         lambda t: sizes.append(t.numel()) or t, lambda t: t
     ):
         value = mixture_log_likelihood(*tensors, histories)
-    # The widest thing kept are the items with their log-weights beside them.
-    assert max(sizes) == n_items * (N_DIMS + N_CONCEPTS + 1)
+    # The widest thing kept are the items with their log-weights beside them, padded.
+    assert max(sizes) == n_items * WIDE
     assert max(sizes) < BATCH * N_CONCEPTS * n_items
     value.sum().backward()
 
@@ -179,11 +201,8 @@ def test_nothing_of_batch_times_concepts_times_items_is_even_made():
     tensors, histories = inputs(n_items=n_items), Histories.from_lists(LISTS)
     with Largest() as forward:
         value = mixture_log_likelihood(*tensors, histories, block)
-    with Largest() as scoring, torch.no_grad():
-        mixture_logits(*tensors, block)
-    wide = n_items * (N_DIMS + N_CONCEPTS + 1)
+    wide = n_items * WIDE
     assert forward.numel == wide
-    assert scoring.numel == max(wide, BATCH * n_items)
     assert wide < BATCH * N_CONCEPTS * n_items
     assert value.isfinite().all()
 

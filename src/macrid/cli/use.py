@@ -2,10 +2,16 @@
 
 import io
 import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from macrid.cli import options as o
 from macrid.cli.show import document, metrics_table, note, table
@@ -128,13 +134,23 @@ def recommend(
     on_unknown: Annotated[
         str, typer.Option(help="Items the model does not know: warn, ignore or raise.")
     ] = "warn",
+    precision: Annotated[
+        str, typer.Option(help="32 or bf16: the same lists, faster on some processors.")
+    ] = "32",
+    ann: Annotated[
+        bool, typer.Option("--ann", help="Search an index (macrid[ann]): faster, may miss some.")
+    ] = False,
     columns: o.Columns = None,
     out: Annotated[
-        Path | None, typer.Option(help="Write to a .parquet, .csv or .json file.")
+        Path | None,
+        typer.Option(help="Write to a .parquet, .csv or .json file, or to a folder of Parquet."),
     ] = None,
     as_json: o.Json = False,
 ) -> None:
     """Recommend items to people, known to the model or not.
+
+    A folder is written part by part, so that millions of lists need no memory. It appears when all
+    parts are there; a run that was killed goes on if it is started again.
 
     Example: macrid recommend runs/first --items 296,593 -k 5
     """
@@ -144,17 +160,25 @@ def recommend(
         raise ValueError("give either a file of histories or --items a,b,c")
     if only is not None and not o.ids(only):
         raise ValueError("--only names no item")
-    _check_output(out)
+    _check_output(out, folder_too=True)
     model = load(folder)
-    lists = model.recommend(
-        {"me": o.ids(items, model.items)} if histories is None else _histories(histories, columns),
-        k,
-        items=o.ids(only, model.items) if only else None,
-        exclude=o.ids(exclude, model.items),
-        include_seen=include_seen,
-        on_unknown=on_unknown,
-    )
-    _deliver(lists, model, out, as_json=as_json, key="recommendations")
+    people = {"me": o.ids(items, model.items)} if items else _histories(histories, columns)
+    wishes: dict[str, Any] = {
+        "items": o.ids(only, model.items) if only else None,
+        "exclude": o.ids(exclude, model.items),
+        "include_seen": include_seen,
+        "on_unknown": on_unknown,
+        "precision": precision,
+        "ann": ann,
+    }
+    with _told():
+        if out is not None and not out.suffix:
+            _stream(model.recommend_parts(people, k, **wishes), out)
+            if as_json:
+                document({"model": model.name, "folder": str(out)})
+        else:
+            lists = model.recommend(people, k, **wishes)
+            _deliver(lists, model, out, as_json=as_json, key="recommendations")
 
 
 def similar(
@@ -183,7 +207,7 @@ def similar(
     )
 
 
-def _histories(path: Path, columns: list[str] | None) -> Any:
+def _histories(path: Any, columns: list[str] | None) -> Any:
     """Histories from a file."""
     from macrid.data.readers import read
 
@@ -229,12 +253,53 @@ def _deliver(
         table(shown.columns, shown.rows())
 
 
-def _check_output(out: Path | None) -> None:
-    """Refuse a file that cannot be written, before there is anything to write."""
+@contextmanager
+def _told() -> Iterator[None]:
+    """With what macrid has to tell on stderr."""
+    log, handler = logging.getLogger("macrid"), logging.StreamHandler(sys.stderr)
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+
+
+def _stream(lists: Any, out: Path) -> None:
+    """To a folder: with a bar on a terminal, with a line now and then elsewhere."""
+    total = len(lists.users)
+    if sys.stderr.isatty():
+        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("people"), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("", total=total)
+            lists.write(out, lambda people: bar.update(task, completed=people))
+    else:
+        tenths = set()  # that have been told
+
+        def tell(people: int) -> None:
+            tenth = 10 * people // max(total, 1)
+            if tenth not in tenths:
+                note(f"{people:,} of {total:,} people")
+            tenths.add(tenth)
+
+        lists.write(out, tell)
+    note(f"wrote the lists of {total:,} people to {out}")
+
+
+def _check_output(out: Path | None, *, folder_too: bool = False) -> None:
+    """Refuse what cannot be written, before there is anything to write."""
     if out is None:
         return
+    if folder_too and not out.suffix:
+        from macrid.models.lists import check_folder
+
+        check_folder(out)
+        return
     if out.suffix.lower() not in _WRITERS:
-        raise ValueError(f"{out} has no ending among {', '.join(_WRITERS)}")
+        folder = ", or none for a folder" if folder_too else ""
+        raise ValueError(f"{out} has no ending among {', '.join(_WRITERS)}{folder}")
     if not out.parent.is_dir() or out.is_dir():
         raise ArtifactError(f"cannot write {out}: its folder must exist, and it must be a file")
 

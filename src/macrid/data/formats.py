@@ -41,28 +41,40 @@ _DAMAGED = (
 )
 
 
-def read_table(source: Any) -> pl.DataFrame:
-    """Any source as a frame with the columns it came with.
+Choose = Callable[[list[str]], list[str]]
+
+
+def read_table(source: Any, choose: Choose = list) -> pl.DataFrame:
+    """Any source as a new frame with the columns it came with.
+
+    Args:
+        source: A path or a frame.
+        choose: Given the names of the columns, those that are wanted. By default all.
 
     Raises:
         DataError: If it is missing, empty, damaged, or of no known kind.
     """
     if isinstance(source, str | Path):
-        return _read_path(find(source))
+        return _read_path(find(source), choose)
     try:
-        if isinstance(source, pl.LazyFrame):
-            return source.collect()
-        if isinstance(source, pl.DataFrame):
-            return source
-        if hasattr(source, "tocoo"):
-            return _from_sparse(source)
-        if hasattr(source, "__arrow_c_stream__") or isinstance(source, dict):
-            return pl.DataFrame(source)
+        frame = _to_frame(source)
+        wanted = choose(frame.collect_schema().names())
+        return frame.lazy().select(wanted).collect()
     except (pl.exceptions.PolarsError, OSError, TypeError, ValueError) as error:
         raise DataError(
             f"cannot read the frame: {_first_line(error)}; every column needs one type and a name "
             "of its own"
         ) from error
+
+
+def _to_frame(source: Any) -> pl.DataFrame | pl.LazyFrame:
+    """Any object that is a table."""
+    if isinstance(source, pl.LazyFrame | pl.DataFrame):
+        return source
+    if hasattr(source, "tocoo"):
+        return _from_sparse(source)
+    if hasattr(source, "__arrow_c_stream__") or isinstance(source, dict):
+        return pl.DataFrame(source)
     raise DataError(
         f"cannot read events from a {type(source).__name__}; give a path, a frame (polars, pandas, "
         "pyarrow, duckdb), or a scipy sparse matrix"
@@ -98,24 +110,24 @@ def features_beside(
     return parse(read_table(items)) if known and items.is_file() else None
 
 
-def _read_path(path: Path) -> pl.DataFrame:
+def _read_path(path: Path, choose: Choose) -> pl.DataFrame:
     """One file or folder."""
     if path.is_dir():
-        return _read_folder(path)
+        return _read_folder(path, choose)
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty; an event log with users and items is expected")
     name = path.name.lower().removesuffix(".gz")
     try:
         if name.endswith((".parquet", ".pq")):
-            return pl.read_parquet(path, hive_partitioning=False, glob=False)
+            return _collect(pl.scan_parquet(path, hive_partitioning=False, glob=False), choose)
         if name.endswith(".npz"):
-            return _read_npz(path)
+            return _collect(_read_npz(path).lazy(), choose)
         if (
             name in _MOVIELENS
             or name == "u.item"
             or name.endswith((".csv", ".tsv", ".inter", ".item"))
         ):
-            return _read_text(path, name)
+            return _read_text(path, name, choose)
     except _DAMAGED as error:
         raise DataError(f"cannot read {path}: {_first_line(error)}") from error
     raise DataError(
@@ -124,11 +136,17 @@ def _read_path(path: Path) -> pl.DataFrame:
     )
 
 
-def _read_folder(folder: Path) -> pl.DataFrame:
+def _collect(table: pl.LazyFrame, choose: Choose) -> pl.DataFrame:
+    """The columns that are wanted; the others are never in memory as a whole."""
+    wanted = choose(table.collect_schema().names())
+    return table.select(wanted).collect(engine="streaming")
+
+
+def _read_folder(folder: Path, choose: Choose) -> pl.DataFrame:
     """An unpacked public set, or a folder of Parquet files that are one table."""
     for name in _FOLDER_FILES:
         if (folder / name).is_file():
-            return _read_path(folder / name)
+            return _read_path(folder / name, choose)
     files = sorted(path for path in folder.rglob("*.parquet") if path.name != "items.parquet")
     if not files:
         raise DataError(
@@ -136,14 +154,14 @@ def _read_folder(folder: Path) -> pl.DataFrame:
             "is not a pro_sg folder"
         )
     try:
-        return pl.read_parquet(files, glob=False)
+        return _collect(pl.scan_parquet(files, glob=False), choose)
     except _DAMAGED as error:
         raise DataError(
             f"the Parquet files in {folder} cannot be read as one table: {_first_line(error)}"
         ) from error
 
 
-def _read_text(path: Path, name: str) -> pl.DataFrame:
+def _read_text(path: Path, name: str, choose: Choose) -> pl.DataFrame:
     """A delimited file; every column as text."""
     with _open(path) as file:
         head = file.read(_HEAD)
@@ -151,26 +169,22 @@ def _read_text(path: Path, name: str) -> pl.DataFrame:
         kind = name.rsplit(".", 1)[-1]
         raise DataError(f"{path} looks binary (or UTF-16), not like {kind} text in UTF-8")
     if name == "u.item":
-        return _read_u_item(path)
+        return _collect(_read_u_item(path).lazy(), choose)
     if name in _MOVIELENS:
         separator, columns = _MOVIELENS[name]
-        return _read_headless(path, separator, columns)
+        return _collect(_read_headless(path, separator, columns).lazy(), choose)
     recbole = name.endswith((".inter", ".item"))
     lines = head.removeprefix(codecs.BOM_UTF8).splitlines()
     header = next((line for line in lines if line.strip()), None)
     if header is None:
         raise DataError(f"{path} is empty; an event log with users and items is expected")
     separator = b"\t" if recbole or name.endswith(".tsv") else _separator(header)
-    # RecBole writes fields as they are: a quote is part of a title there.
-    table = _read_csv(path, header, separator.decode(), quote=None if recbole else '"')
-    if not recbole:
-        return table
-    sequences = [c for c in table.columns if c.endswith("_seq")]
-    table = table.with_columns(pl.col(sequences).str.split(" ")) if sequences else table
-    return table.rename({column: column.split(":")[0] for column in table.columns})
+    return _read_csv(path, header, separator.decode(), choose, recbole=recbole)
 
 
-def _read_csv(path: Path, header: bytes, separator: str, quote: str | None) -> pl.DataFrame:
+def _read_csv(
+    path: Path, header: bytes, separator: str, choose: Choose, *, recbole: bool
+) -> pl.DataFrame:
     """CSV as text, without blank lines; what is broken is refused."""
     try:
         columns = next(csv.reader([header.decode()], delimiter=separator))
@@ -178,16 +192,27 @@ def _read_csv(path: Path, header: bytes, separator: str, quote: str | None) -> p
             raise DataError(
                 f"{path} has the column {min(twice)!r} twice; every column needs a name of its own"
             )
-        table = pl.read_csv(
+        # RecBole writes fields as they are: a quote is part of a title there.
+        quote = None if recbole else '"'
+        table = pl.scan_csv(
             path, separator=separator, quote_char=quote, infer_schema=False, glob=False
         )
+        table = table.filter(~pl.all_horizontal(pl.all().is_null()))
+        return _collect(_recbole(table) if recbole else table, choose)
     except (pl.exceptions.ComputeError, UnicodeDecodeError) as error:
         raise DataError(
             f"cannot read {path}: {_first_line(error)}; every line needs the fields of the header, "
             f"fields with {separator!r} or quotes in them need quotes around them, and the text "
             "needs to be UTF-8 (such as from: iconv -f latin1 -t utf-8)"
         ) from error
-    return table.filter(~pl.all_horizontal(pl.all().is_null()))
+
+
+def _recbole(table: pl.LazyFrame) -> pl.LazyFrame:
+    """RecBole's fields under their plain names, sequences as lists."""
+    names = table.collect_schema().names()
+    sequences = [name for name in names if name.endswith("_seq")]
+    table = table.with_columns(pl.col(sequences).str.split(" ")) if sequences else table
+    return table.rename({name: name.split(":")[0] for name in names})
 
 
 def _open(path: Path) -> BufferedReader | gzip.GzipFile:
@@ -209,7 +234,8 @@ def _read_headless(path: Path, separator: str, columns: list[str]) -> pl.DataFra
     except UnicodeDecodeError:
         text = content.decode("latin-1")
     # Not splitlines, to which the ellipsis of Windows is the end of a line.
-    lines = pl.Series("line", text.replace("\r\n", "\n").removesuffix("\n").split("\n"))
+    whole = pl.Series("line", [text.replace("\r\n", "\n").removesuffix("\n")])
+    lines = whole.str.split("\n").explode()
     fields = lines.str.split_exact(separator, len(columns) - 1).struct.rename_fields(columns)
     table = fields.struct.unnest()
     short = table[columns[-1]].is_null()

@@ -61,6 +61,11 @@ class Histories:
         people = torch.arange(len(self), device=self.offsets.device)
         return people.repeat_interleave(self.lengths, output_size=len(self.items))
 
+    @cached_property
+    def by_item(self) -> Int[Tensor, " nnz"]:
+        """The order that sorts the interactions by item, people ascending."""
+        return self.items.argsort(stable=True)
+
     def to(self, device: torch.device | str) -> "Histories":
         """The same histories on another device."""
         return Histories(self.items.to(device), self.offsets.to(device))

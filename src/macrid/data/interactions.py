@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from macrid.data.vocabulary import Vocabulary, in_type
+from macrid.data.vocabulary import Vocabulary, in_type, number_ids
 from macrid.errors import DataError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Interactions:
         users: User ids in row order.
         items: Item ids in column order.
         offsets: ``(n_users + 1,)``, where each user's events start.
-        columns: ``(n_events,)``, the item row of each event.
+        columns: ``(n_events,)``, the item row of each event, 32 bit.
         weights: ``(n_events,)``, rating, count or 1 of each event.
         timestamps: ``(n_events,)`` in seconds, or None where the source has none.
         features: What is known of each item, in item order, ``item_id`` first; or None.
@@ -67,24 +67,36 @@ class Interactions:
             users: The people, some perhaps without events. By default the users seen, sorted.
             features: One row per item of any order; other items are dropped, missing ones are null.
         """
-        events = events.sort("user_id", maintain_order=True)
-        if users is None:
-            users = Vocabulary(events["user_id"].unique(maintain_order=True))
-        if items is None:
-            items = Vocabulary(events["item_id"].unique(maintain_order=True))
-        rows, columns = users.numbers(events["user_id"]), items.numbers(events["item_id"])
+        numbers = {}
+        for name, known in (("user_id", users), ("item_id", items)):
+            if known is None:
+                numbers[name] = number_ids(events[name], name, infer=False)
+            else:
+                numbers[name] = known, known.numbers(events[name]).astype(np.int32)
+        (all_users, rows), (all_items, columns) = numbers.values()
         if (rows < 0).any() or (columns < 0).any():
             raise DataError("there are events of users or items outside the given vocabularies")
-        if (np.diff(rows) < 0).any():
-            order = np.argsort(rows, kind="stable")
-            events, rows, columns = events[order], rows[order], columns[order]
-        counts = np.bincount(rows, minlength=len(users))
         names = events.columns
         weights = events["weight"].to_numpy() if "weight" in names else np.ones(len(events))
         times = events["timestamp"].to_numpy() if "timestamp" in names else None
-        features = _align(features, items)
-        offsets = np.concatenate([[0], np.cumsum(counts)])
-        return cls(users, items, offsets, columns, weights.astype(np.float32), times, features)
+        people, catalogue = (all_users, rows), (all_items, columns)
+        data = cls.from_rows(people, catalogue, weights.astype(np.float32), times)
+        data = data if items is not None else data.by_appearance()
+        return replace(data, features=_align(features, data.items))
+
+    @classmethod
+    def from_rows(
+        cls,
+        users: tuple[Vocabulary, np.ndarray],
+        items: tuple[Vocabulary, np.ndarray],
+        weights: np.ndarray,
+        timestamps: np.ndarray | None,
+    ) -> "Interactions":
+        """From events in numbers: each side's ids, and the row of each event's."""
+        (people, rows), (catalogue, columns) = users, items
+        offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(people)))])
+        data = cls(people, catalogue, offsets, columns, weights, timestamps)
+        return data if (rows[1:] >= rows[:-1]).all() else data._take(order_by(rows, len(people)))
 
     @property
     def n_users(self) -> int:
@@ -147,17 +159,26 @@ class Interactions:
 
     def take_events(self, chosen: np.ndarray) -> "Interactions":
         """Only the events of a boolean mask; users and catalogue stay."""
-        kept = np.bincount(self.rows[chosen], minlength=self.n_users)
-        return replace(
-            self._take(np.flatnonzero(chosen)), offsets=np.concatenate([[0], np.cumsum(kept)])
-        )
+        if chosen.all():
+            return self
+        n_before = np.concatenate([[0], np.cumsum(chosen)])
+        return replace(self._take(chosen), offsets=n_before[self.offsets])
 
     def with_catalogue(self, items: Vocabulary) -> "Interactions":
         """The same people over another catalogue; events outside it are dropped."""
-        moved = items.numbers(self.items.ids)
+        moved = items.numbers(self.items.ids).astype(np.int32)
         kept = self.take_events(moved[self.columns] >= 0)
         features = _align(self.features, items)
         return replace(kept, items=items, columns=moved[kept.columns], features=features)
+
+    def by_appearance(self) -> "Interactions":
+        """The same events over the items that have any, numbered by their first appearance."""
+        seen = pl.Series(self.columns).unique(maintain_order=True).to_numpy()
+        number = np.zeros(self.n_items, np.int32)
+        number[seen] = np.arange(len(seen), dtype=np.int32)
+        items = Vocabulary(self.items.ids.gather(seen))
+        features = _align(self.features, items)
+        return replace(self, items=items, columns=number[self.columns], features=features)
 
     def fingerprint(self) -> str:
         """A digest of ids and events, the same wherever the same data is read."""
@@ -165,11 +186,11 @@ class Interactions:
         for ids in (self.users.ids, self.items.ids):
             digest.update("\x1f".join(ids.cast(pl.String)).encode())
         for array in (self.offsets, self.columns):
-            digest.update(array.astype(np.int64).tobytes())
+            digest.update(np.ascontiguousarray(array, np.int64).data)
         return digest.hexdigest()
 
     def _take(self, positions: np.ndarray) -> "Interactions":
-        """Some events by position, the offsets not yet mended."""
+        """Some events, by position or by a boolean mask; the offsets not yet mended."""
         times = self.timestamps
         return replace(
             self,
@@ -213,5 +234,20 @@ def take_rows(offsets: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.nda
     """
     lengths = offsets[rows + 1] - offsets[rows]
     taken = np.concatenate([[0], np.cumsum(lengths)])
-    positions = np.arange(taken[-1]) + np.repeat(offsets[rows] - taken[:-1], lengths)
+    positions = np.repeat(offsets[rows] - taken[:-1], lengths)
+    positions += np.arange(taken[-1])  # in place: there may be very many
     return positions, taken
+
+
+def order_by(rows: np.ndarray, n_rows: int) -> np.ndarray:
+    """The stable order of numbers below ``n_rows``, by counting: several times a sort's speed.
+
+    Example:
+        >>> order_by(np.array([1, 0, 1, 0]), 2).tolist()
+        [1, 3, 0, 2]
+    """
+    from scipy.sparse import coo_array
+
+    places = np.arange(len(rows), dtype=np.int32 if len(rows) < 2**31 else np.int64)
+    shape = (n_rows, len(rows))
+    return coo_array((np.ones(len(rows), np.int8), (rows, places)), shape=shape).tocsr().indices

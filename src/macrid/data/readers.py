@@ -7,16 +7,18 @@ that speaks Arrow, and scipy sparse matrices. How each format becomes a table is
 `macrid.data.formats`; here its columns get their meaning.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from macrid.data.formats import features_beside, find, read_table
-from macrid.data.interactions import Interactions, concat
-from macrid.data.splits import is_split_folder, read_split
-from macrid.data.vocabulary import clean_ids, in_type
+from macrid.data.interactions import Interactions, order_by
+from macrid.data.splits import everyone, is_split_folder, read_split
+from macrid.data.vocabulary import clean_ids, in_type, number_ids
 from macrid.errors import DataError
 
 # The usual names of each column, compared in lower case without punctuation: userId is userid.
@@ -71,20 +73,17 @@ def read(
     """
     if isinstance(source, str | Path):
         source = find(source)
+    _check_columns(columns := columns or {})
     features = read_features(items) if items is not None else features_beside(source, _features)
     if isinstance(source, Path) and is_split_folder(source):
-        split = read_split(source, features=features)
-        groups = (split.validation, split.test)
-        parts = [split.train, *(part for g in groups for part in (g.fold_in, g.held_out))]
-        events = concat(parts).to_frame()
+        together = everyone(read_split(source)).to_frame()
+        data = _number(together, {}, min_weight, infer=False)
     else:
-        events = _events(read_table(source), columns or {})
-    events = _check_weights(events, min_weight)
-    events = _merge(events)
-    events = _filter(events, min_user_events, min_item_events)
+        data = _number(read_table(source, _chooser(columns)), columns, min_weight)
+    data = _filter(_merge(data), min_user_events, min_item_events)
     if items is not None and features is not None:
-        check_related(events["item_id"], features["item_id"])
-    return Interactions.from_events(events, features=features)
+        check_related(data.items.ids, features["item_id"])
+    return replace(data, features=features).by_appearance()
 
 
 def read_features(source: Any) -> pl.DataFrame:
@@ -188,26 +187,48 @@ def _listed(names: list[str]) -> str:
     return ", ".join(map(repr, names))
 
 
-def _events(table: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
-    """A raw table as ``user_id, item_id, weight`` and perhaps ``timestamp``, rows in order."""
+def _check_columns(columns: Mapping[str, str]) -> None:
+    """Refuse names of columns that mean nothing, or two things."""
     if unknown := set(columns) - set(ALIASES):
         raise ValueError(f"columns names {sorted(unknown)}; it may name {', '.join(ALIASES)}")
     if len(set(columns.values())) < len(columns):
         raise ValueError(f"columns is {dict(columns)}; each meaning needs a column of its own")
+
+
+def _chooser(columns: Mapping[str, str]) -> Callable[[list[str]], list[str]]:
+    """Which columns of a table are read: all that mean something; all there are for an error."""
+
+    def choose(names: list[str]) -> list[str]:
+        found = [find_column(meaning, names, columns) for meaning in ALIASES]
+        return names if None in found[:2] else [name for name in found if name is not None]
+
+    return choose
+
+
+def _number(
+    table: pl.DataFrame, columns: Mapping[str, str], min_weight: float | None, *, infer: bool = True
+) -> Interactions:
+    """A raw table as events in numbers, sorted by user; a pair may stand several times.
+
+    The table is emptied: a column goes once it is read, because there may be very many events.
+    """
     names = {meaning: find_column(meaning, table.columns, columns) for meaning in ALIASES}
-    if table.is_empty():
+    if not (n_events := len(table)):
         raise DataError("the source holds no events; there is nothing to learn from")
-    events = {}
     for meaning in ("user_id", "item_id"):
-        name = names[meaning]
-        if name is None:
+        if names[meaning] is None:
             raise _no_column(meaning, table.columns)
-        events[meaning] = clean_ids(table[name], name)
-    weight, time = names["weight"], names["timestamp"]
-    events["weight"] = pl.repeat(1.0, len(table), eager=True) if weight is None else table[weight]
-    if time is not None and table[time].null_count() < len(table):
-        events["timestamp"] = _seconds(table[time])
-    return pl.DataFrame(events)
+    raw = {meaning: table.drop_in_place(name) for meaning, name in names.items() if name}
+    users, items = (
+        number_ids(raw.pop(meaning), str(names[meaning]), infer=infer)
+        for meaning in ("user_id", "item_id")
+    )
+    times, weights = None, np.ones(n_events, np.float32)
+    if "timestamp" in raw and raw["timestamp"].null_count() < n_events:
+        times = _seconds(raw.pop("timestamp")).to_numpy()
+    if "weight" in raw:
+        weights = _check_weights(raw.pop("weight"), signed=min_weight is not None)
+    return _at_least(min_weight, Interactions.from_rows(users, items, weights, times))
 
 
 def _trimmed(column: pl.Series) -> pl.Series:
@@ -219,6 +240,10 @@ def _trimmed(column: pl.Series) -> pl.Series:
 
 def _seconds(times: pl.Series) -> pl.Series:
     """Times as whole seconds since 1970; null where there is none."""
+    if times.dtype == pl.String:
+        numbers = times.cast(pl.Int64, strict=False)
+        if numbers.null_count() == times.null_count():
+            return numbers  # most often; the rest would copy the text
     raw = times = _trimmed(times)
     if times.dtype == pl.String:
         times = times.replace("", None)
@@ -253,12 +278,11 @@ def _strange_time(times: pl.Series) -> DataError:
     )
 
 
-def _check_weights(events: pl.DataFrame, min_weight: float | None) -> pl.DataFrame:
-    """Weights as finite numbers of at least 0, and only those that count."""
-    raw = events["weight"]
+def _check_weights(raw: pl.Series, *, signed: bool) -> np.ndarray:
+    """Weights as finite numbers, and of at least 0 unless they may have a sign."""
     weight = _floats(raw)
     strange = weight.is_null() | ~weight.cast(pl.Float32).is_finite()
-    if min_weight is None:
+    if not signed:
         strange |= weight < 0
     if strange.any():
         row = int(strange.arg_true()[0])
@@ -268,49 +292,69 @@ def _check_weights(events: pl.DataFrame, min_weight: float | None) -> pl.DataFra
             f"{row + 1:,} has {first!r}); mend them, or keep only events from a smallest weight "
             "on with min_weight (--min-weight), which drops negative ones"
         )
-    events = events.with_columns(weight)
+    return weight.to_numpy()
+
+
+def _at_least(min_weight: float | None, data: Interactions) -> Interactions:
+    """Only the events that count."""
     if min_weight is None:
-        return events
-    kept = events.filter(pl.col("weight") >= min_weight)
-    if kept.is_empty():
+        return data
+    weights = data.weights
+    if not (kept := weights >= min_weight).any():
         raise DataError(
             f"no event has a weight of {min_weight:g} or more; the weights reach from "
-            f"{weight.min():g} to {weight.max():g}; lower min_weight"
+            f"{weights.min():g} to {weights.max():g}; lower min_weight"
         )
-    return kept
+    return data.take_events(kept)
 
 
 def _floats(column: pl.Series) -> pl.Series:
     """Numbers, and text that is one; null for all else."""
+    if column.dtype == pl.String:
+        numbers = column.cast(pl.Float64, strict=False)
+        if not numbers.has_nulls():
+            return numbers  # most often; the rest would copy the text
     column = _trimmed(column)
     if not (column.dtype.is_numeric() or column.dtype in (pl.String, pl.Boolean)):
         return pl.repeat(None, len(column), dtype=pl.Float64, eager=True)
     return column.cast(pl.Float64, strict=False)
 
 
-def _merge(events: pl.DataFrame) -> pl.DataFrame:
+def _merge(data: Interactions) -> Interactions:
     """One event per pair, where it first stood: weights summed, the latest time."""
-    keys = ["user_id", "item_id"]
-    if events.select(keys).n_unique() == len(events):
-        return events
-    merged = [
-        pl.col("weight").sum(),
-        *([pl.col("timestamp").max()] * ("timestamp" in events.columns)),
-    ]
-    return events.group_by(keys, maintain_order=True).agg(merged)
+    pairs = data.rows
+    pairs *= data.n_items
+    pairs += data.columns
+    pairs.sort()
+    if (pairs[1:] > pairs[:-1]).all():
+        return replace(data, weights=data.weights.astype(np.float32, copy=False))
+    del pairs
+    by_item = order_by(data.columns, data.n_items)
+    order = by_item[order_by(data.rows[by_item], data.n_users)]  # by user, item, then as they stood
+    new = np.diff(data.columns[order], prepend=-1) != 0
+    new[data.offsets[:-1]] = True
+    starts = np.flatnonzero(new)
+    first = order[starts]
+    weights, times = np.zeros(len(data), np.float32), data.timestamps
+    weights[first] = np.add.reduceat(data.weights[order], starts, dtype=np.float64)
+    if times is not None:
+        latest = np.fmax.reduceat(times[order], starts)  # fmax: a time that is known beats NaN
+        (times := times.copy())[first] = latest
+    new[:] = False
+    new[first] = True
+    return replace(data, weights=weights, timestamps=times).take_events(new)
 
 
-def _filter(events: pl.DataFrame, min_user_events: int, min_item_events: int) -> pl.DataFrame:
-    """Drop rare items, then rare users, once."""
-    n_events = len(events)
+def _filter(data: Interactions, min_user_events: int, min_item_events: int) -> Interactions:
+    """Drop rare items, then rare users, once; those without events go in any case."""
+    n_events = len(data)
     if min_item_events > 1:
-        events = events.filter(pl.len().over("item_id") >= min_item_events)
-    if min_user_events > 1:
-        events = events.filter(pl.len().over("user_id") >= min_user_events)
-    if events.is_empty():
+        data = data.take_events((data.item_counts() >= min_item_events)[data.columns])
+    kept = np.diff(data.offsets) >= max(1, min_user_events)
+    if not kept.any():
         raise DataError(
             f"no user is left: of {n_events:,} events, none is by a user with {min_user_events} "
             f"or more events on items with {min_item_events} or more users; lower min_user_events "
             "(--min-user-events) or min_item_events (--min-item-events)"
         )
-    return events
+    return data if kept.all() else data.take_users(np.flatnonzero(kept))

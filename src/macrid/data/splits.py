@@ -100,10 +100,9 @@ def hold_out_users(
     order = np.random.RandomState(seed).permutation(data.n_users)
     groups = np.split(order, [data.n_users - 2 * n_users, data.n_users - n_users])
     train, validation, test = (data.take_users(np.sort(group)) for group in groups)
-    seen = np.unique(train.columns, return_index=True)
-    catalogue = Vocabulary(data.items.ids.gather(seen[0][np.argsort(seen[1])]))
+    train = train.by_appearance()
     held_out = [
-        hide_events(group.with_catalogue(catalogue), share, seed=seed)
+        hide_events(group.with_catalogue(train.items), share, seed=seed)
         for group in (validation, test)
     ]
     if not all(map(len, held_out)):
@@ -111,7 +110,7 @@ def hold_out_users(
             f"of {n_users:,} held-out users, none has an item that a training user has; hold out "
             "more, or bring data in which people share items"
         )
-    return Split(train.with_catalogue(catalogue), *held_out)
+    return Split(train, *held_out)
 
 
 def hide_events(people: Interactions, share: float = 0.2, *, seed: int = PUBLISHED_SEED) -> HeldOut:

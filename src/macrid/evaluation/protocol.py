@@ -16,8 +16,9 @@ import torch
 
 from macrid.data.splits import HeldOut
 from macrid.errors import DataError
-from macrid.models.recommender import BATCH_SIZE, Recommender
-from macrid.parts.ranking import hits, mask_rows, ndcg, recall, top_rows
+from macrid.models.lists import BATCH_SIZE
+from macrid.models.recommender import Recommender
+from macrid.parts.ranking import hits, ndcg, recall
 
 DEFAULT_METRICS = ("ndcg@100", "recall@20", "recall@50")
 _METRICS = {"ndcg": ndcg, "recall": recall}
@@ -126,14 +127,13 @@ def evaluate(
         )
     targets = np.where(known >= 0, known, len(model.items) + np.arange(len(known)))
     longest = max(k for _, _, k in wanted.values())
+    ranker = model.ranker()
     columns: dict[str, list[torch.Tensor]] = {name: [] for name in metrics}
     for start in range(0, len(people), batch_size):
         rows = np.arange(start, min(start + batch_size, len(people)))
         shown, hidden = fold_in.histories(rows), people.held_out.histories(rows)
         hidden = type(hidden)(torch.from_numpy(targets[hidden.items.numpy()]), hidden.offsets)
-        scores = model.scores(shown).cpu()
-        mask_rows(scores, shown)
-        found = hits(top_rows(scores, longest), hidden)
+        found = hits(ranker.top(shown, longest), hidden)
         for name, metric, k in wanted.values():
             columns[name].append(metric(found, hidden.lengths, k))
     frame = pl.DataFrame(

@@ -1,8 +1,5 @@
 """EASE: a linear item-item model in closed form (Steck, WWW 2019), and hard to beat."""
 
-import os
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -13,19 +10,10 @@ from torch import Tensor
 from macrid.data.histories import Histories
 from macrid.data.interactions import Interactions
 from macrid.data.splits import HeldOut
-from macrid.errors import SettingsError, TooLarge
+from macrid.errors import SettingsError
 from macrid.models.recommender import Recommender
+from macrid.training.memory import check_fits
 from macrid.training.settings import Settings, no_options
-
-# Of a container, version 2 and version 1: its limit, what is used of it, how much of that is cache.
-_CGROUPS = [
-    [f"sys/fs/cgroup/{name}" for name in names.split()]
-    for names in (
-        "memory.max memory.current memory.stat",
-        "memory/memory.limit_in_bytes memory/memory.usage_in_bytes memory/memory.stat",
-    )
-]
-
 
 # Gram matrix, factor, inverse and weights, 8 + 8 + 8 + 4, and the sparse product before them.
 BYTES_PER_PAIR = 40
@@ -61,15 +49,12 @@ class EASE(Recommender):
     def _fit(self, train: Interactions, validation: HeldOut | None, options: dict) -> None:
         no_options(self.name, options)
         n_items = train.n_items
-        needed, available = BYTES_PER_PAIR * n_items**2, _free_memory()
-        if needed > available:
-            raise TooLarge(
-                f"EASE on {n_items:,} items needs about {needed / 2**30:,.1f} GiB and "
-                f"{available / 2**30:,.1f} GiB are free; drop rare items (min_item_events), or use "
-                "a model whose memory grows with the catalogue and not with its square",
-                needed=needed,
-                available=available,
-            )
+        check_fits(
+            BYTES_PER_PAIR * n_items**2,
+            f"EASE on {n_items:,} items",
+            "drop rare items (min_item_events), or use a model whose memory grows with the "
+            "catalogue and not with its square",
+        )
         matrix = train.matrix().astype(np.float64)
         gram = torch.from_numpy((matrix.T @ matrix).toarray())
         gram.diagonal().add_(self.settings.regularization)
@@ -107,26 +92,3 @@ class EASE(Recommender):
         if tensors["weights"].shape != (n_items, n_items):
             raise ValueError(f"the weights are not {n_items} × {n_items}")
         self.weights = tensors["weights"].float()
-
-
-def _free_memory(root: Path = Path("/")) -> int:
-    """Bytes that could be used without swapping: the machine's, or the container's if it has fewer.
-
-    Where the machine does not say: all its memory (macOS); where it says nothing at all: no limit.
-    """
-    free = [sys.maxsize]
-    for limit, used, cache in _CGROUPS:
-        try:
-            stat = dict(line.split() for line in (root / cache).read_text().splitlines())
-            inactive = int(stat.get("total_inactive_file", stat["inactive_file"]))
-            taken = int((root / used).read_text()) - inactive
-            free.append(int((root / limit).read_text()) - taken)
-        except (OSError, ValueError, KeyError):  # no such container, or "max"
-            continue
-    try:
-        lines = (root / "proc/meminfo").read_text().splitlines()
-        free += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
-    except OSError:
-        if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
-            free.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    return max(0, min(free))

@@ -5,20 +5,22 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 from torch.nn import functional as F
 
 from macrid.data.histories import Histories
 from macrid.data.interactions import Interactions, concat
 from macrid.data.splits import HeldOut
-from macrid.models.recommender import Recommender
+from macrid.models.lists import Ranker
+from macrid.models.recommender import PRECISIONS, Recommender
 from macrid.models.vae import VAE
 from macrid.parts.concepts import Assignment, Prototypes, Sampling
 from macrid.parts.decoders import MixtureDecoder
 from macrid.parts.encoders import ConceptEncoder
 from macrid.parts.items import ItemVectors
 from macrid.parts.latents import SphericalLatent
+from macrid.parts.sampled import Negatives, Proposal
 from macrid.training.settings import Settings, TrainingSettings
 
 
@@ -42,6 +44,30 @@ class MacridVAESettings(Settings):
     assignment: Annotated[
         Assignment, Field(description="after training: soft is the authors' code, mode their paper")
     ] = "soft"
+    softmax: Annotated[
+        str,
+        Field(
+            pattern=r"^(full|sampled:[1-9]\d{0,8})$",
+            description="what training compares with: full, or sampled:N for N items drawn a step",
+        ),
+    ] = "full"
+    proposal: Annotated[
+        Proposal, Field(description="how those are drawn: popularity or log-uniform")
+    ] = "popularity"
+
+    @field_validator("softmax")
+    @classmethod
+    def _has_rows_to_spare(cls, softmax: str, others: Any) -> str:
+        """A sample is drawn so that a step need not look at every row, as the penalty would."""
+        l2 = others.data.get("l2", 0.0)
+        if softmax != "full" and l2:
+            raise ValueError(f"l2 is {l2}, whose penalty looks at every row; set l2 to 0")
+        return softmax
+
+    @property
+    def n_draws(self) -> int:
+        """Items drawn in each step, 0 for the full softmax."""
+        return int(self.softmax.partition(":")[2] or 0)
 
 
 def macrid_vae(n_items: int, settings: MacridVAESettings) -> VAE:
@@ -62,6 +88,7 @@ def macrid_vae(n_items: int, settings: MacridVAESettings) -> VAE:
         concepts=prototypes,
         latent=SphericalLatent(encoder, prior_std=s.prior_std),
         decoder=MixtureDecoder(items, tau=s.tau),
+        negatives=Negatives(n_items, s.n_draws, s.proposal) if s.n_draws else None,
     )
 
 
@@ -71,7 +98,8 @@ class MacridVAE(Recommender):
     Args:
         settings: Fields of `MacridVAESettings`: ``n_concepts=7, n_dims=100, beta=0.2, tau=0.1,
             prior_std=0.075, dropout=0.5, l2=0.0, similarity="cosine",
-            assignment_sampling="relaxed", assignment="soft"``.
+            assignment_sampling="relaxed", assignment="soft", softmax="full",
+            proposal="popularity"``.
 
     Raises:
         SettingsError: If a setting is unknown or out of bounds.
@@ -133,6 +161,9 @@ class MacridVAE(Recommender):
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             self.network = macrid_vae(train.n_items, self.settings)
+            if self.network.negatives is not None:
+                counts = np.bincount(train.columns, minlength=train.n_items)
+                self.network.negatives.follow(torch.from_numpy(counts))
             done = fit_network(
                 self.network,
                 train,
@@ -159,6 +190,12 @@ class MacridVAE(Recommender):
     def scores(self, histories: Histories) -> Tensor:
         """The logit of every item, before the log-softmax over items."""
         return self.network.scores(histories)
+
+    def ranker(
+        self, banned: Tensor | None = None, *, precision: str = "32", ann: bool = False
+    ) -> Ranker:
+        """See `Recommender.ranker`."""
+        return self.network.ranker(banned, dtype=PRECISIONS[precision], ann=ann)
 
     @torch.no_grad()
     def item_similarity(self, rows: Tensor) -> Tensor:

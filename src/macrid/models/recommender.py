@@ -5,30 +5,28 @@ broken by item row, every score finite, ranks from 1.
 """
 
 import time
-import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
 
-from macrid.data.formats import read_table
 from macrid.data.histories import Histories
 from macrid.data.interactions import Interactions
-from macrid.data.readers import find_column, read
-from macrid.data.splits import HeldOut, is_split_folder
-from macrid.data.vocabulary import Vocabulary, clean_ids
-from macrid.errors import DataError, MacridError, MacridWarning
-from macrid.parts.ranking import TopRows, mask_rows, top_rows
+from macrid.data.splits import HeldOut
+from macrid.data.vocabulary import Vocabulary
+from macrid.errors import DataError, MacridError, SettingsError
+from macrid.models.lists import BATCH_SIZE, PART_SIZE, Lists, Ranker, ScoreRanker, list_frame
+from macrid.models.people import fold_in, listed
+from macrid.parts.ranking import top_rows
 from macrid.training.settings import Settings
 
 SomeRecommender = TypeVar("SomeRecommender", bound="Recommender")
-BATCH_SIZE = 500  # users scored at a time
+PRECISIONS = {"32": torch.float32, "bf16": torch.bfloat16}
 
 
 class Recommender(ABC):
@@ -158,7 +156,7 @@ class Recommender(ABC):
         self.training.setdefault("seconds", round(time.perf_counter() - started, 3))
         return self
 
-    def recommend(
+    def recommend(  # noqa: PLR0913  who, how many, which, how
         self,
         histories: Mapping[Any, Iterable[Any]] | Any,
         k: int = 10,
@@ -167,6 +165,8 @@ class Recommender(ABC):
         exclude: Iterable[Any] = (),
         include_seen: bool = False,
         on_unknown: str = "warn",
+        precision: str = "32",
+        ann: bool = False,
     ) -> pl.DataFrame:
         """The best items for people, known to the model or not: a history is enough.
 
@@ -181,6 +181,12 @@ class Recommender(ABC):
             include_seen: Whether a person's own items may be listed.
             on_unknown: What to do with items in a history that the model does not know: ``"warn"``
                 (count and leave them out), ``"ignore"`` or ``"raise"``.
+            precision: Of the products that the catalogue is searched with: ``"32"``, or ``"bf16"``,
+                which is faster on processors that have it. Whatever comes near a place on a list
+                is looked at again in full precision, so that the lists are the same.
+            ann: Search an index of item vectors (``macrid[ann]``), which is faster above a million
+                items but may miss some; how many, on a sample of the people, goes to the log
+                ``macrid``.
 
         Returns:
             A frame ``user_id, item_id, score, rank``, people in the order given.
@@ -188,22 +194,31 @@ class Recommender(ABC):
         Raises:
             UnknownItem: If ``items`` or ``exclude`` name an item the model does not know, or
                 a history does and ``on_unknown="raise"``.
+            ValueError: If another argument is not allowed.
+            MissingExtra: If ``ann=True`` and faiss is not installed.
         """
-        users, people = self._fold_in(histories, on_unknown)
-        if k < 1:
-            raise ValueError(f"k is {k}; a list holds 1 item or more")
-        banned = self._banned(items, exclude)
-        nobody = TopRows(torch.empty(0, 0, dtype=torch.long), torch.empty(0, 0))
-        frames = [self._frame(nobody, users)]
-        for start in range(0, len(people), BATCH_SIZE):
-            rows = np.arange(start, min(start + BATCH_SIZE, len(people)))
-            batch = slice_histories(people, rows)
-            scores = self._scores_or_popularity(batch)
-            scores[:, banned] = -torch.inf
-            if not include_seen:
-                mask_rows(scores, batch)
-            frames.append(self._frame(top_rows(scores, k), users.gather(rows)))
-        return pl.concat(frames)
+        wishes = {"items": items, "exclude": exclude, "include_seen": include_seen}
+        wishes |= {"on_unknown": on_unknown, "precision": precision, "ann": ann}
+        return pl.concat(self._lists(histories, k, PART_SIZE, **wishes))
+
+    def recommend_parts(
+        self, histories: Any, k: int = 10, *, part_size: int = PART_SIZE, **wishes: Any
+    ) -> Lists:
+        """The lists of `recommend`, part by part, for more people than one frame should hold.
+
+        Args:
+            histories: Whose lists are wanted, in any form that `recommend` takes.
+            k: Length of each list.
+            part_size: People in a part.
+            wishes: What else `recommend` takes, by name.
+
+        Returns:
+            An iterable of frames; its `Lists.write` makes a folder of Parquet files of them.
+
+        Raises:
+            ValueError: If ``part_size`` is less than 1.
+        """
+        return self._lists(histories, k, part_size, **wishes)
 
     def similar_items(self, items: Iterable[Any], k: int = 10) -> pl.DataFrame:
         """The items nearest to some, by the model's own notion of similarity.
@@ -224,8 +239,26 @@ class Recommender(ABC):
         for rows in self._rows(items).split(BATCH_SIZE):
             scores = self.item_similarity(rows)
             scores[torch.arange(len(rows)), rows] = -torch.inf
-            frames.append(self._frame(top_rows(scores, k), self.items.ids.gather(rows.numpy())))
+            ids = self.items.ids.gather(rows.numpy())
+            frames.append(list_frame(top_rows(scores, k), ids, self.items.ids))
         return pl.concat(frames).rename({"user_id": "query_id"})
+
+    def ranker(
+        self, banned: Tensor | None = None, *, precision: str = "32", ann: bool = False
+    ) -> Ranker:
+        """The model made ready to find the best of the items that may be listed.
+
+        Args:
+            banned: True for items that no list may hold, in row order.
+            precision: See `recommend`; of no effect on a model without products to make.
+            ann: See `recommend`.
+
+        Raises:
+            SettingsError: If ``ann`` is asked of a model that has no item vectors.
+        """
+        if ann:
+            raise SettingsError(f"{self.name} has no item vectors to search; leave ann out")
+        return ScoreRanker(self.scores, banned)
 
     def save(self, folder: str | Path) -> None:
         """Write a model folder that `macrid.load` reads.
@@ -236,28 +269,49 @@ class Recommender(ABC):
         # By name: that module knows all models, and so imports this one.
         import_module("macrid.models.artifact").save(self, Path(folder))
 
-    def _scores_or_popularity(self, batch: Histories) -> Tensor:
-        """Scores, with those of people without a history replaced by the items' popularity."""
-        scores = self.scores(batch).cpu()
-        empty = batch.lengths == 0
-        if empty.any() and self.catalogue is not None:
-            popularity = torch.from_numpy(self.catalogue["train_events"].to_numpy().copy())
-            scores[empty] = popularity.to(scores.dtype)
-        return scores
-
-    def _frame(self, top: TopRows, ids: pl.Series) -> pl.DataFrame:
-        """Lists as ids; places that could not be filled are left out."""
-        n_lists, length = top.row.shape
-        owner = np.repeat(np.arange(n_lists), length)
-        frame = pl.DataFrame(
-            {
-                "user_id": ids.gather(owner),
-                "item_id": self.items.ids.gather(top.row.flatten().numpy()),
-                "score": pl.Series(top.score.flatten().numpy()),
-                "rank": pl.Series(np.tile(np.arange(1, length + 1), n_lists)),
-            }
+    def _lists(  # noqa: PLR0913  as `recommend`
+        self,
+        histories: Any,
+        k: int,
+        part_size: int,
+        *,
+        items: Iterable[Any] | None = None,
+        exclude: Iterable[Any] = (),
+        include_seen: bool = False,
+        on_unknown: str = "warn",
+        precision: str = "32",
+        ann: bool = False,
+    ) -> Lists:
+        """People and what may be listed for them, with all that was asked checked."""
+        users, people = fold_in(histories, self.items, on_unknown)
+        if k < 1:
+            raise ValueError(f"k is {k}; a list holds 1 item or more")
+        if part_size < 1:
+            raise ValueError(f"part_size is {part_size}; a part holds 1 person or more")
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision is {precision!r}; it is '32' or 'bf16'")
+        banned = self._banned(items, exclude)
+        assert self.catalogue is not None  # self.items has seen to it
+        popularity = torch.from_numpy(self.catalogue["train_events"].to_numpy().copy())
+        popular = popularity.float().masked_fill(banned, -torch.inf)
+        return Lists(
+            items=self.items.ids,
+            users=users,
+            people=people,
+            ranker=self.ranker(banned, precision=precision, ann=ann),
+            popular=top_rows(popular[None], k),
+            k=k,
+            keep_seen=include_seen,
+            origin=lambda: self._origin(banned),
+            part_size=part_size,
         )
-        return frame.filter(pl.col("score").is_finite())
+
+    def _origin(self, banned: Tensor) -> Iterator[bytes]:
+        """What was learned, and what may not be listed."""
+        yield banned.numpy().tobytes()
+        for name, tensor in self.tensors().items():
+            yield name.encode()
+            yield tensor.contiguous().numpy().tobytes()
 
     def _banned(self, items: Iterable[Any] | None, exclude: Iterable[Any]) -> Tensor:
         """Mask of the items that may not be listed."""
@@ -275,80 +329,3 @@ class Recommender(ABC):
         if (rows < 0).any():
             self.items.number(items[int((rows < 0).argmax())])  # says which one
         return torch.from_numpy(rows).long()
-
-    def _fold_in(self, histories: Any, on_unknown: str) -> tuple[pl.Series, Histories]:
-        """People's ids, and their histories as rows of the catalogue."""
-        if on_unknown not in ("warn", "ignore", "raise"):
-            raise ValueError(f"on_unknown is {on_unknown!r}; it is 'warn', 'ignore' or 'raise'")
-        users, offsets, events = _events(histories)
-        rows = self.items.numbers(events)
-        unknown = rows < 0
-        if unknown.any():
-            first = events.filter(pl.Series(unknown))[0]
-            if on_unknown == "raise":
-                self.items.number(first)
-            if on_unknown == "warn":
-                warnings.warn(
-                    f"{unknown.sum():,} of {len(rows):,} items in the histories are not among the "
-                    f"model's {len(self.items):,} items (such as {first!r}) and were left out",
-                    MacridWarning,
-                    stacklevel=3,
-                )
-        known = np.concatenate([[0], np.cumsum(~unknown)])[offsets]
-        n_empty = int((np.diff(known) == 0).sum())
-        if n_empty and on_unknown != "ignore":
-            warnings.warn(
-                f"{n_empty:,} of {len(users):,} people have no item that the model knows; they get "
-                "the most popular items",
-                MacridWarning,
-                stacklevel=3,
-            )
-        return users, distinct(Histories.from_arrays(rows[~unknown], known))
-
-
-def listed(ids: Any) -> list[Any]:
-    """Ids as a list; a lone string is refused, as its letters are hardly meant."""
-    if isinstance(ids, str) or not isinstance(ids, Iterable):
-        raise ValueError(f"{ids!r} is one id where a list is expected; write [{ids!r}]")
-    return list(ids)
-
-
-def slice_histories(people: Histories, rows: np.ndarray) -> Histories:
-    """Some neighbouring people of a batch."""
-    start, end = int(rows[0]), int(rows[-1]) + 1
-    offsets = people.offsets[start : end + 1]
-    return Histories(people.items[offsets[0] : offsets[-1]], offsets - offsets[0])
-
-
-def distinct(people: Histories) -> Histories:
-    """Each item once per person: a model of implicit feedback asks whether, not how often.
-
-    Example:
-        >>> distinct(Histories.from_lists([[2, 2, 1], [2]])).items.tolist()
-        [2, 1, 2]
-    """
-    users, items = people.users.numpy(), people.items.numpy()
-    first = np.sort(np.unique(users * (items.max(initial=0) + 1) + items, return_index=True)[1])
-    counts = np.bincount(users[first], minlength=len(people))
-    return Histories.from_arrays(items[first], np.concatenate([[0], np.cumsum(counts)]))
-
-
-def _events(histories: Any) -> tuple[pl.Series, np.ndarray, pl.Series]:
-    """People's ids, where each one's items start, and all items as ids."""
-    if isinstance(histories, Mapping):
-        lists = [listed(items) for items in histories.values()]
-        flat = pl.Series("item_id", [i for items in lists for i in items], strict=False)
-        kind = None if lists else pl.String
-        users = pl.Series("user_id", list(histories), kind, strict=False)
-        return users, np.cumsum([0, *map(len, lists)]), flat
-    is_path = isinstance(histories, str | Path)
-    if isinstance(histories, Interactions) or (is_path and is_split_folder(histories)):
-        data = histories if isinstance(histories, Interactions) else read(histories)
-        return data.users.ids, data.offsets, data.items.ids.gather(data.columns)
-    # `read` sorts people, and makes whole numbers of text that looks like them.
-    table = read_table(histories)
-    data = read(table)
-    name = find_column("user_id", table.columns, {}) or ""
-    users = table[name].unique(maintain_order=True)
-    data = data.take_users(data.users.numbers(clean_ids(users, name)))
-    return data.users.ids if is_path else users, data.offsets, data.items.ids.gather(data.columns)

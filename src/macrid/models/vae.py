@@ -1,14 +1,22 @@
 """The one path of every autoencoder here: concepts, latent, decoder."""
 
+from dataclasses import dataclass
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from macrid.data.histories import Histories
+from macrid.parts.ann import Neighbours
 from macrid.parts.concepts import Prototypes
 from macrid.parts.decoders import MixtureDecoder
 from macrid.parts.latents import SphericalLatent
+from macrid.parts.ranking import TopRows
+from macrid.parts.sampled import Draw, Negatives
+from macrid.parts.scoring import Scan
 from macrid.training.objective import Elbo
+
+BLOCK_BYTES = 64 * 2**20  # what the decoder's blocks of logits take at most
 
 
 class VAE(nn.Module):
@@ -18,6 +26,8 @@ class VAE(nn.Module):
         concepts: Log-assignments of items to concepts.
         latent: A point per person and concept, and its divergence from the prior.
         decoder: Likelihood and scores of items, given the points.
+        negatives: Items to train against instead of the whole catalogue; gradients of the tables
+            of items are sparse then.
 
     Shape:
         - scores: ``(batch, item)``
@@ -27,20 +37,90 @@ class VAE(nn.Module):
     latent: SphericalLatent
     decoder: MixtureDecoder
 
+    negatives: Negatives | None
+
     def __init__(
-        self, *, concepts: Prototypes, latent: SphericalLatent, decoder: MixtureDecoder
+        self,
+        *,
+        concepts: Prototypes,
+        latent: SphericalLatent,
+        decoder: MixtureDecoder,
+        negatives: Negatives | None = None,
     ) -> None:
         super().__init__()
         self.concepts, self.latent, self.decoder = concepts, latent, decoder
+        self.negatives = negatives
+
+    @property
+    def sparse(self) -> bool:
+        """Whether the gradients of tables name only the rows that a batch touched."""
+        return self.negatives is not None
 
     def forward(self, histories: Histories) -> Elbo:
         """Both halves of the bound, in nats per person."""
-        log_weights = self.concepts()
+        if self.negatives is not None and self.training:
+            return self._sampled(histories, self.negatives.draw())
+        vectors = self.decoder.items()
+        log_weights = self.concepts(vectors)
         latent = self.latent(histories, log_weights)
-        return Elbo(self.decoder.log_likelihood(latent.z, log_weights, histories), latent.kl)
+        likelihood = self.decoder.log_likelihood(latent.z, log_weights, histories, vectors)
+        return Elbo(likelihood, latent.kl)
+
+    def _sampled(self, histories: Histories, drawn: Draw) -> Elbo:
+        """The bound from the items of the batch and those drawn; no others are touched."""
+        n_events = len(histories.items)
+        rows, place = torch.cat([histories.items, drawn.rows]).unique(return_inverse=True)
+        among = Histories(place[:n_events], histories.offsets)
+        vectors = self.decoder.items(rows)
+        log_weights = self.concepts(vectors)
+        latent = self.latent(among, log_weights, rows)
+        likelihood = self.decoder.sampled_log_likelihood(
+            latent.z, log_weights, among, vectors, Draw(place[n_events:], drawn.log_weight)
+        )
+        return Elbo(likelihood, latent.kl)
 
     @torch.no_grad()
     def scores(self, histories: Histories) -> Float[Tensor, "batch item"]:
         """The logit of every item for each person."""
         log_weights = self.concepts()
         return self.decoder.scores(self.latent(histories, log_weights).z, log_weights)
+
+    def step_bytes(self, n_users: int, n_events: int) -> int:
+        """About the most memory a training step takes at a time, beside weights and gradients.
+
+        Per item its direction, its row in the decoder and the gradients of both; per person and
+        concept the encoder's layers; per event and concept its weight; and a block of logits.
+        """
+        n_concepts, n_dims = self.concepts.weight.shape
+        wide = n_dims + n_concepts + 1
+        n_items = len(self.concepts.items.weight)
+        rows = 6 * n_items + 8 * n_users * n_concepts
+        return 4 * (rows * wide + 6 * n_events * n_concepts) + BLOCK_BYTES
+
+    @torch.no_grad()
+    def ranker(
+        self,
+        banned: Bool[Tensor, " item"] | None = None,
+        *,
+        dtype: torch.dtype = torch.float32,
+        ann: bool = False,
+    ) -> "VAERanker":
+        """What finds the best items for the weights as they are now, by `Scan` or `Neighbours`."""
+        log_weights = self.concepts()
+        scan = self.decoder.scan(log_weights, banned=banned, dtype=dtype)
+        return VAERanker(self.latent, log_weights, Neighbours(scan) if ann else scan)
+
+
+@dataclass(frozen=True, eq=False)
+class VAERanker:
+    """Lists that never cost a score for each item and person."""
+
+    latent: SphericalLatent
+    log_weights: Float[Tensor, "item concept"]
+    scan: Scan | Neighbours
+
+    @torch.no_grad()
+    def top(self, histories: Histories, k: int, *, keep_seen: bool = False) -> TopRows:
+        """The ``k`` best items for each person, their own left out unless ``keep_seen``."""
+        z = self.latent(histories, self.log_weights).z
+        return self.scan.top(z, k, None if keep_seen else histories)

@@ -57,17 +57,22 @@ class Prototypes(nn.Module):
         self.weight = nn.Parameter(torch.empty(n_concepts, items.weight.shape[1]))
         nn.init.xavier_uniform_(self.weight)
 
-    def forward(self) -> Float[Tensor, "item concept"]:
-        """Log-assignments: sampled while training, as ``assignment`` says otherwise."""
+    def forward(
+        self, vectors: Float[Tensor, "item dim"] | None = None
+    ) -> Float[Tensor, "item concept"]:
+        """Log-assignments: sampled while training, as ``assignment`` says otherwise.
+
+        Args:
+            vectors: What ``items`` gives for the items asked for; by default all of them.
+        """
         prototypes = unit(self.weight) if self.items.cosine else self.weight
+        asked = self.items() if vectors is None else vectors
         # Never in half precision: a cosine is divided by tau, its rounding error with it.
         with torch.autocast(self.weight.device.type, enabled=False):
-            logits = self.items() @ prototypes.T / self.tau
+            logits = asked @ prototypes.T / self.tau
         if self.training and self.sampling == "relaxed":
-            waiting = torch.empty_like(logits).exponential_()
-            logits = (
-                logits - waiting.clamp_min(torch.finfo(logits.dtype).tiny).log()
-            )  # Gumbel(0, 1)
+            uniform = torch.rand_like(logits).clamp_min(torch.finfo(logits.dtype).tiny)
+            logits = logits - (-uniform.log()).log()  # Gumbel(0, 1)
         if not self.training and self.assignment == "mode":
             return F.one_hot(logits.argmax(-1), logits.shape[1]).to(logits.dtype).log()
         return F.log_softmax(logits, dim=-1)

@@ -1,11 +1,15 @@
 """From a person's point back to items; a decoder owns its likelihood, so both run in blocks."""
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from macrid.data.histories import Histories
+from macrid.parts.events import event_products
 from macrid.parts.items import ItemVectors
-from macrid.parts.kernels import mixture_log_likelihood, mixture_logits
+from macrid.parts.kernels import mixture_log_likelihood
+from macrid.parts.sampled import Draw, sampled_log_likelihood
+from macrid.parts.scoring import Scan, mixture_logits
 
 
 class MixtureDecoder(nn.Module):
@@ -37,12 +41,53 @@ class MixtureDecoder(nn.Module):
         z: Float[Tensor, "batch concept dim"],
         log_weights: Float[Tensor, "item concept"],
         histories: Histories,
+        vectors: Float[Tensor, "item dim"] | None = None,
     ) -> Float[Tensor, " batch"]:
-        """Multinomial log-likelihood of each history, summed over its events."""
-        return mixture_log_likelihood(z / self.tau, self.items(), log_weights, histories)
+        """Multinomial log-likelihood of each history, summed over its events.
+
+        Args:
+            z: People's points.
+            log_weights: Log-assignments of the items.
+            histories: Whose likelihood is asked for.
+            vectors: What ``items`` gives, where it is known already.
+        """
+        asked = self.items() if vectors is None else vectors
+        return mixture_log_likelihood(z / self.tau, asked, log_weights, histories)
+
+    def sampled_log_likelihood(
+        self,
+        z: Float[Tensor, "batch concept dim"],
+        log_weights: Float[Tensor, "some concept"],
+        histories: Histories,
+        vectors: Float[Tensor, "some dim"],
+        drawn: Draw,
+    ) -> Float[Tensor, " batch"]:
+        """The same against a sample; all rows are those of ``vectors``, the items looked at."""
+        z = z / self.tau
+        joint = event_products(z, vectors, histories) + log_weights[histories.items].T
+        column = torch.full_like(log_weights[:, 0], -1, dtype=torch.long)
+        column[drawn.rows] = torch.arange(len(drawn.rows), device=column.device)
+        return sampled_log_likelihood(
+            z,
+            vectors[drawn.rows],
+            log_weights[drawn.rows] + drawn.log_weight[:, None],
+            joint.logsumexp(0),
+            histories,
+            column[histories.items],
+        )
 
     def scores(
         self, z: Float[Tensor, "batch concept dim"], log_weights: Float[Tensor, "item concept"]
     ) -> Float[Tensor, "batch item"]:
         """The logit of every item for each person."""
         return mixture_logits(z / self.tau, self.items(), log_weights)
+
+    def scan(
+        self,
+        log_weights: Float[Tensor, "item concept"],
+        *,
+        banned: Bool[Tensor, " item"] | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Scan:
+        """The items made ready for lists; see `Scan`, whose points are those of `scores`."""
+        return Scan(self.items(), log_weights, tau=self.tau, banned=banned, dtype=dtype)

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from macrid.data.histories import Histories
+from macrid.parts.events import weighted_bag
 from macrid.parts.items import MIN_LENGTH
 
 
@@ -62,39 +63,32 @@ class ConceptEncoder(nn.Module):
         ):  # TensorFlow's truncated normal, cut at two deviations
             nn.init.trunc_normal_(bias, std=1e-3, a=-2e-3, b=2e-3)
 
-    def forward(self, histories: Histories, log_weights: Float[Tensor, "item concept"]) -> Gaussian:
-        """Posterior of each person and concept; the log-variance is relative to the prior."""
-        view = log_weights[histories.items].exp()  # (nnz, concept)
-        squares = view.new_zeros(len(histories), view.shape[1])
-        squares = squares.index_add(0, histories.users, view.square())
+    def forward(
+        self,
+        histories: Histories,
+        log_weights: Float[Tensor, "item concept"],
+        rows: Int[Tensor, " item"] | None = None,
+    ) -> Gaussian:
+        """Posterior of each person and concept; the log-variance is relative to the prior.
+
+        Args:
+            histories: Whom to read.
+            log_weights: Log-assignments of the items.
+            rows: Which items histories and log-weights speak of, for sparse gradients; by default
+                the whole catalogue.
+        """
+        table = self.context if rows is None else F.embedding(rows, self.context, sparse=True)
+        # (concept, nnz): an event's few concepts side by side would leave vector units idle.
+        view = log_weights.index_select(0, histories.items).exp().T.contiguous()
+        squares = view.new_zeros(len(view), len(histories))
+        squares = squares.index_add(1, histories.users, view.square())
         # The floor inside the root keeps the gradient of an empty view at zero instead of infinite.
         lengths = squares.clamp_min(MIN_LENGTH**2).sqrt()
-        view = F.dropout(view / lengths[histories.users], self.dropout, self.training)
-        hidden = torch.tanh(weighted_bag(self.context, view, histories) + self.bias)
+        if self.training and self.dropout:
+            lengths = lengths * (1 - self.dropout)
+            view = view * (torch.rand_like(view) >= self.dropout)
+        # A bag of a scaled view is the scaled bag: people are fewer than their events.
+        bag = weighted_bag(table, view, histories) / lengths.T[..., None]
+        hidden = torch.tanh(bag + self.bias)
         mean, minus_log_var = self.head(hidden).to(hidden.dtype).chunk(2, dim=-1)
         return Gaussian(mean, -minus_log_var)
-
-
-def weighted_bag(
-    table: Float[Tensor, "item dim"], weights: Float[Tensor, "nnz concept"], histories: Histories
-) -> Float[Tensor, "batch concept dim"]:
-    """Per person and concept, the sum of the rows of their items, each times its weight.
-
-    Example:
-        >>> two = Histories.from_lists([[1, 0], [2]])
-        >>> weights = torch.tensor([[1.0], [10.0], [1.0]])
-        >>> weighted_bag(torch.tensor([[1.0], [2.0], [3.0]]), weights, two).flatten().tolist()
-        [12.0, 3.0]
-    """
-    bags = [
-        F.embedding_bag(
-            histories.items,
-            table,
-            histories.offsets,
-            mode="sum",
-            per_sample_weights=concept.to(table.dtype),
-            include_last_offset=True,
-        )
-        for concept in weights.T.contiguous()
-    ]
-    return torch.stack(bags, dim=1)

@@ -1,60 +1,34 @@
-r"""The likelihood of a mixture over concepts, in blocks of items.
+r"""The likelihood of a mixture over concepts, without the logits of a batch in memory at once.
 
 A person has a vector per concept, an item one vector; with :math:`a_{uki}` their product, the
 item's logit is :math:`\log \sum_k \exp a_{uki}`, and the sum over the catalogue is one log-sum-exp
-over concepts and items together. It is gathered block by block, and the backward pass computes each
-block again. Nothing of shape (batch, concept, item) is ever kept: a step holds one such array for
-``block`` items.
+over concepts and items together. It is gathered block by block; nothing of shape (batch, concept,
+item) is ever kept, and all blocks stand in the same memory.
 
 Log-assignments are dimensions like any other: a person's vector for concept ``k`` has a 1 in
 dimension ``k`` of theirs, so that one matrix product gives :math:`z_{uk} \cdot h_i + \log c_{ik}`,
-and its backward pass the gradient of both.
+and its backward pass the gradient of both. Two more dimensions shift all logits of a person, which
+is how exponentials are kept in range and, once the normaliser is known, made probabilities.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from itertools import pairwise, starmap
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from macrid.data.histories import Histories
 
-# Small enough that a block of 500 people and 7 concepts stays near the processor's caches.
-BLOCK = 256
+# A block's logits stay near the processor's caches; measured best at 4 to 8 MiB.
+_BLOCK_BYTES = 7 * 2**20
+_FEWEST, _MOST_BYTES = 64, 128 * 2**20  # people in a block, and what a block of so few may take
+_LANES = 16  # matrix products are up to a half faster at such widths
 # exp(-80) is still a normal float32: with logits in ±40 no maximum has to be looked for.
-_SAFE = 40.0
+SAFE = 40.0
 _NEVER = -1e30  # stands for log 0 where an infinity times 0 would be NaN
-
-
-class _Joint(NamedTuple):
-    """People and items such that their products are the logits of concept and item together."""
-
-    people: Float[Tensor, "batch concept wide"]
-    items: Float[Tensor, "item wide"]
-    bound: float | None  # what was subtracted to make exp safe; None: look for maxima
-
-
-def mixture_logits(
-    z: Float[Tensor, "batch concept dim"],
-    vectors: Float[Tensor, "item dim"],
-    log_weights: Float[Tensor, "item concept"],
-    block: int = BLOCK,
-) -> Float[Tensor, "batch item"]:
-    """Each item's logit for each person, summed over the concepts block by block.
-
-    Example:
-        >>> z, vectors = torch.zeros(1, 2, 3), torch.ones(4, 3)
-        >>> mixture_logits(z, vectors, torch.full((4, 2), 0.5).log()).tolist()
-        [[0.0, 0.0, 0.0, 0.0]]
-    """
-    joint = _join(z, vectors, log_weights)
-    logits = z.new_empty(len(z), len(vectors))
-    for start in range(0, len(vectors), block):
-        rows = slice(start, start + block)
-        _, total, top = _exponentials(joint.people, joint.items[rows], joint.bound is not None)
-        logits[:, rows] = total.log_().add_(top)
-    return logits if joint.bound is None else logits.add_(joint.bound)
 
 
 def mixture_log_likelihood(
@@ -62,7 +36,7 @@ def mixture_log_likelihood(
     vectors: Float[Tensor, "item dim"],
     log_weights: Float[Tensor, "item concept"],
     histories: Histories,
-    block: int = BLOCK,
+    block: int | None = None,
 ) -> Float[Tensor, " batch"]:
     r"""Multinomial log-likelihood of each history, in nats: :math:`\sum_i x_{ui} \log p_{ui}`.
 
@@ -74,7 +48,7 @@ def mixture_log_likelihood(
         vectors: Item vectors.
         log_weights: Log-assignments of items to concepts.
         histories: Whose likelihood is asked for.
-        block: Items that are looked at together.
+        block: Items that are looked at together; by default as many as stay near the caches.
 
     Example:
         >>> z, vectors = torch.zeros(1, 1, 3), torch.ones(4, 3)
@@ -82,116 +56,209 @@ def mixture_log_likelihood(
         >>> round(mixture_log_likelihood(z, vectors, torch.zeros(4, 1), history).exp().item(), 6)
         0.0625
     """
-    joint = _join(z, vectors, log_weights)
-    order = histories.items.argsort(stable=True)
-    positives = (histories.items[order], histories.users[order])
-    return _MixtureLogLikelihood.apply(
-        joint.people, joint.items, *positives, joint.bound is not None, block
-    )
+    return _MixtureLogLikelihood.apply(z, vectors, log_weights, histories, block)
 
 
 class _MixtureLogLikelihood(torch.autograd.Function):
-    """Positives are sorted by item, so that those of a block are one slice."""
+    """Two ways to one gradient, which is why there are two passes over the same products.
+
+    Where the logits of some dozens of people over the whole catalogue stay near the caches, their
+    gradients are taken along with their likelihood, before they are forgotten: three products.
+    They assume that everybody's likelihood counts alike in the loss, as in a mean. In a larger
+    catalogue, or if they do not count alike, logits are computed again in the backward pass, in
+    blocks of items: four products, and no more memory than a block's.
+    """
 
     @staticmethod
     def forward(
         ctx: Any,
-        people: Tensor,
-        items: Tensor,
-        positive_items: Int[Tensor, " nnz"],
-        positive_users: Int[Tensor, " nnz"],
-        bounded: bool,
-        block: int,
+        z: Tensor,
+        vectors: Tensor,
+        log_weights: Tensor,
+        histories: Histories,
+        block: int | None,
     ) -> Tensor:
-        n_events = positive_users.bincount(minlength=len(people))
-        log_total = people.new_full((len(people),), -torch.inf)
-        observed = people.new_zeros(len(people))
-        dtype = _product_dtype(people)
-        buffer = _buffer(people, block, dtype)
-        for rows, mine in _blocks(positive_items, len(items), block):
-            _, total, top = _exponentials(people, items[rows], bounded, dtype, buffer)
-            logits = total.log_().add_(top)
-            log_total = torch.logaddexp(log_total, logits.logsumexp(1))
-            users = positive_users[mine]
-            observed.index_add_(0, users, logits[users, positive_items[mine] - rows.start])
-        ctx.bounded, ctx.block, ctx.dtype = bounded, block, dtype
-        ctx.save_for_backward(people, items, positive_items, positive_users, log_total, n_events)
-        return observed - log_total * n_events
+        ctx.dtype, ctx.histories, ctx.block = product_dtype(z), histories, block
+        # |z·h| ≤ |z||h|, and log-weights are at most 0.
+        bound = float(z.norm(dim=-1).max() * vectors.norm(dim=-1).max()) if len(z) else 0.0
+        bounded = bound <= SAFE
+        shift = z.new_full((len(z),), -bound if bounded else 0.0)
+        people = wide_people(z, shift, ctx.dtype)
+        items = wide_items(vectors, log_weights, ctx.dtype)
+        at_once = people_at_once(people, items, len(z))
+        if block is None and at_once and bounded and any(ctx.needs_input_grad):
+            likelihood, log_total, *ctx.grads = _in_one_pass(people, items, histories, at_once)
+        else:
+            likelihood, log_total = _forward(people, items, histories, block, bounded)
+            ctx.grads = ()
+        ctx.save_for_backward(z, items, log_total - shift)
+        return likelihood
 
     @staticmethod
     @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, *grads: Tensor
     ) -> tuple[Tensor | None, ...]:
-        (grad,) = grads
-        people, items, positive_items, positive_users, log_total, n_events = ctx.saved_tensors
-        flat = people.flatten(0, 1).to(ctx.dtype)
-        grad_people, grad_items = torch.zeros_like(people), torch.empty_like(items)
-        buffer = _buffer(people, ctx.block, ctx.dtype)
-        for rows, mine in _blocks(positive_items, len(items), ctx.block):
-            joint, total, top = _exponentials(people, items[rows], ctx.bounded, ctx.dtype, buffer)
-            # d likelihood / d a_uki = share_uki (x_ui - n_u p_ui), share = exp(a_uki - logit_ui):
-            # the total cancels in the second term and divides in the first.
-            slope = (top - log_total[:, None]).exp() * -(grad * n_events)[:, None]
-            slope = slope.expand_as(total).contiguous()
-            users, columns = positive_users[mine], positive_items[mine] - rows.start
-            slope.index_put_((users, columns), grad[users] / total[users, columns], accumulate=True)
-            joint = joint.mul_(slope[:, None]).flatten(0, 1).to(ctx.dtype)
-            grad_people.flatten(0, 1).add_(joint @ items[rows].to(ctx.dtype))
-            grad_items[rows] = (joint.T @ flat).to(items.dtype)
-        return grad_people, grad_items, None, None, None, None
+        z, items, log_total = ctx.saved_tensors
+        (grad,), (n_concepts, n_dims) = grads, z.shape[1:]
+        if ctx.grads and bool((grad == grad[0]).all()):
+            grad_people, grad_items = ctx.grads[0] * grad[0], ctx.grads[1] * grad[0]
+        else:
+            people = wide_people(z, -log_total, ctx.dtype)
+            grad_people, grad_items = _backward(people, items, ctx.histories, ctx.block, grad)
+        grad_z = grad_people[:, :n_dims].view_as(z)
+        grad_vectors, grad_weights, _ = grad_items.tensor_split((n_dims, n_dims + n_concepts), 1)
+        return grad_z, grad_vectors, grad_weights, None, None
 
 
-def _join(z: Tensor, vectors: Tensor, log_weights: Tensor) -> _Joint:
-    """Append the log-assignments, and what keeps the exponentials in range."""
-    batch, n_concepts, _ = z.shape
-    with torch.no_grad():  # |z·h| ≤ |z||h|, and log-weights are at most 0
-        bound = float(z.norm(dim=-1).max() * vectors.norm(dim=-1).max()) if batch else 0.0
-    which = torch.eye(n_concepts, dtype=z.dtype, device=z.device).expand(batch, -1, -1)
-    safe = bound <= _SAFE
-    shift = z.new_full((batch, n_concepts, 1), -bound if safe else 0.0)
-    people = torch.cat([z, which, shift], dim=-1)
-    ones = vectors.new_ones(len(vectors), 1)
-    items = torch.cat([vectors, log_weights.clamp_min(_NEVER), ones], dim=-1)
-    return _Joint(people, items, bound if safe else None)
+def _in_one_pass(
+    people: Tensor, items: Tensor, histories: Histories, at_once: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Likelihood, normaliser, and the gradients of the likelihoods' sum, in blocks of people."""
+    n_concepts, n_items = len(people) // len(histories), len(items)
+    concepts = torch.arange(n_concepts, device=people.device)[:, None]
+    buffer = people.new_empty(at_once * n_concepts, n_items)
+    observed = people.new_zeros(len(histories), dtype=sum_dtype(people))
+    total = torch.zeros_like(observed)
+    grad_people = torch.empty_like(people, dtype=total.dtype)
+    grad_items = torch.zeros_like(items, dtype=total.dtype)
+    for who, rows, events in row_ranges(histories, n_concepts, at_once):
+        mine, lengths = people[rows], histories.lengths[who].to(total.dtype)
+        joint = torch.mm(mine, items.T, out=buffer[: len(mine)])
+        users = histories.users[events]
+        where = ((users - who.start) * n_concepts + concepts) * n_items + histories.items[events]
+        positives = joint.take(where).to(total.dtype)
+        observed.index_add_(0, users, positives.logsumexp(0))
+        sums = joint.exp_().sum(1).view(-1, n_concepts).sum(1, dtype=total.dtype)
+        total[who] = sums.log()
+        # d likelihood / d a_uki = x_ui r_uki - n_u p_uki, where r is the share of a concept in an
+        # item's probability. The block holds (p - x r / n) times the sum of its person's
+        # exponentials, so that people carry the rest.
+        taken = positives.softmax(0) * -(sums / lengths)[users - who.start]
+        joint.put_(where, taken.to(joint.dtype), accumulate=True)
+        factor = (-lengths / sums).repeat_interleave(n_concepts)[:, None]
+        torch.mul(joint @ items, factor, out=grad_people[rows])
+        grad_items += joint.T @ (mine * factor).to(mine.dtype)
+    return observed - total * histories.lengths, total, grad_people, grad_items
 
 
-def _exponentials(
-    people: Tensor,
-    items: Tensor,
-    bounded: bool,
-    dtype: torch.dtype | None = None,
-    buffer: Tensor | None = None,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """``exp(a - top)`` of a block, its sum over concepts, and ``top`` (0 for bounded logits)."""
-    batch, n_concepts, _ = people.shape
-    dtype = dtype or people.dtype
-    out = None if buffer is None else buffer[: batch * n_concepts * len(items)]
-    out = None if out is None else out.view(-1, len(items))
-    with torch.autocast(people.device.type, enabled=False):
-        products = torch.mm(people.flatten(0, 1).to(dtype), items.T.to(dtype), out=out)
-    joint = products.to(people.dtype).view(batch, n_concepts, len(items))
-    if bounded:
-        top = people.new_zeros(1, 1)
-    else:
-        highest = joint.amax(1, keepdim=True)
-        joint, top = joint.sub_(highest), highest.squeeze(1)
-    return joint.exp_(), joint.sum(1), top
+def row_ranges(
+    histories: Histories, n_concepts: int, at_once: int
+) -> Iterator[tuple[slice, slice, slice]]:
+    """Some people at a time: who they are, their rows (one per concept), their events."""
+    edges = [*range(0, len(histories), at_once), len(histories)]
+    for (start, end), events in zip(
+        pairwise(edges), starmap(slice, pairwise(histories.offsets[edges].tolist())), strict=True
+    ):
+        yield slice(start, end), slice(start * n_concepts, end * n_concepts), events
 
 
-def _buffer(people: Tensor, block: int, dtype: torch.dtype) -> Tensor:
-    """Memory for the products of one block, used for every block in turn."""
-    return people.new_empty(people.shape[0] * people.shape[1] * block, dtype=dtype)
+def _forward(
+    people: Tensor, items: Tensor, histories: Histories, block: int | None, bounded: bool
+) -> tuple[Tensor, Tensor]:
+    """Likelihood and normaliser of each person, in blocks of items."""
+    sums = sum_dtype(people)
+    observed = people.new_zeros(len(histories), dtype=sums)
+    total = people.new_full((len(people),), 0.0 if bounded else -torch.inf, dtype=sums)
+    for _, users, where, joint in _blocks_of_items(people, items, histories, block):
+        observed.index_add_(0, users, joint.take(where).to(sums).logsumexp(0))
+        if bounded:
+            total += joint.exp_().sum(1)
+        else:
+            top = joint.amax(1, keepdim=True)
+            rest = joint.sub_(top).exp_().sum(1).to(sums).log()
+            total = torch.logaddexp(total, rest + top.squeeze(1))
+    total = (
+        (total.log() if bounded else total)
+        .unflatten(0, (len(histories), -1 if len(histories) else 1))
+        .logsumexp(1)
+    )
+    return observed - total * histories.lengths, total
 
 
-def _product_dtype(people: Tensor) -> torch.dtype:
+def _backward(
+    people: Tensor, items: Tensor, histories: Histories, block: int | None, grad: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Gradients of people and items; people's shift makes each exponential a probability."""
+    lengths = histories.lengths.to(grad.dtype)
+    factor = (grad * -lengths).repeat_interleave(len(people) // len(histories))[:, None]
+    scaled = (people * factor).to(people.dtype)
+    grad_people = torch.zeros_like(people, dtype=grad.dtype)
+    grad_items = torch.empty_like(items, dtype=grad.dtype)
+    for rows, users, where, joint in _blocks_of_items(people, items, histories, block):
+        # The block holds p - x r / n.
+        taken = joint.take(where).to(grad.dtype).softmax(0) / -lengths[users]
+        joint.exp_().put_(where, taken.to(joint.dtype), accumulate=True)
+        grad_people += joint @ items[rows]
+        grad_items[rows] = (joint.T @ scaled).to(grad.dtype)
+    return grad_people.mul_(factor), grad_items
+
+
+def wide_people(z: Tensor, shift: Tensor, dtype: torch.dtype) -> Tensor:
+    """People's points, which concept they are for, and what is added to all their logits.
+
+    The shift is split into two dimensions: half precision alone would round it by whole percents.
+    """
+    batch, n_concepts, n_dims = z.shape
+    wide = z.new_zeros(batch, n_concepts, _width(n_dims, n_concepts), dtype=dtype)
+    wide[..., :n_dims] = z
+    wide[..., n_dims : n_dims + n_concepts] = torch.eye(n_concepts, device=z.device)
+    coarse = shift.to(dtype)
+    wide[..., n_dims + n_concepts] = coarse[:, None]
+    wide[..., n_dims + n_concepts + 1] = (shift - coarse)[:, None]
+    return wide.flatten(0, 1)
+
+
+def wide_items(vectors: Tensor, log_weights: Tensor, dtype: torch.dtype) -> Tensor:
+    """Items' vectors, their log-assignments, and two ones for the shift."""
+    n_dims, n_concepts = vectors.shape[1], log_weights.shape[1]
+    wide = vectors.new_zeros(len(vectors), _width(n_dims, n_concepts), dtype=dtype)
+    wide[:, :n_dims] = vectors
+    wide[:, n_dims : n_dims + n_concepts] = log_weights.clamp_min(_NEVER)
+    wide[:, n_dims + n_concepts : n_dims + n_concepts + 2] = 1.0
+    return wide
+
+
+def _width(n_dims: int, n_concepts: int) -> int:
+    """Room for vectors, log-assignments and the shift, rounded up to what processors like."""
+    return -(-(n_dims + n_concepts + 2) // _LANES) * _LANES
+
+
+def people_at_once(people: Tensor, items: Tensor, batch: int) -> int:
+    """How many people's logits stay near the caches; 0 if too few to make good products."""
+    each = len(people) // max(batch, 1) * len(items) * people.element_size()
+    fitting = min(max(_BLOCK_BYTES // max(each, 1), _FEWEST), batch)
+    return fitting if fitting * each <= _MOST_BYTES else 0
+
+
+def _blocks_of_items(
+    people: Tensor, items: Tensor, histories: Histories, block: int | None
+) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
+    """Ranges of items; the people of the positives among them, where those lie, all logits.
+
+    The logits, (batch · concept, item), stand in the same memory for every block.
+    """
+    n_rows, n_concepts = len(people), len(people) // max(len(histories), 1)
+    block = block or max(_BLOCK_BYTES // (max(n_rows, 1) * people.element_size()), 128)
+    order, buffer = histories.by_item, people.new_empty(n_rows * min(block, len(items)))
+    users, sorted_items = histories.users[order], histories.items[order]
+    first = users * n_concepts  # the row of a person's first concept
+    concepts = torch.arange(n_concepts, device=people.device)[:, None]
+    edges = [*range(0, len(items), block), len(items)]
+    ends = torch.searchsorted(sorted_items, torch.tensor(edges, device=people.device)).tolist()
+    for (start, end), mine in zip(pairwise(edges), starmap(slice, pairwise(ends)), strict=True):
+        joint = buffer[: n_rows * (end - start)].view(n_rows, end - start)
+        torch.mm(people, items[start:end].T, out=joint)
+        where = (first[mine] + concepts) * (end - start) + (sorted_items[mine] - start)
+        yield slice(start, end), users[mine], where, joint
+
+
+def sum_dtype(products: Tensor) -> torch.dtype:
+    """What sums are kept in: at least single precision."""
+    return torch.promote_types(products.dtype, torch.float32)
+
+
+def product_dtype(people: Tensor) -> torch.dtype:
     """What the matrix products run in: the autocast type where one is on. Sums never do."""
     kind = people.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else people.dtype
-
-
-def _blocks(items: Tensor, n_items: int, block: int) -> list[tuple[slice, slice]]:
-    """Ranges of items, each with the range of the positives (sorted by item) that fall into it."""
-    edges = [*range(0, n_items, block), n_items]
-    ends = torch.searchsorted(items, torch.tensor(edges, device=items.device)).tolist()
-    return [(slice(*edges[i : i + 2]), slice(*ends[i : i + 2])) for i in range(len(edges) - 1)]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from macrid.data.histories import Histories
@@ -48,9 +48,14 @@ class SphericalLatent(nn.Module):
         self.encoder = encoder
         self.prior_std = prior_std
 
-    def forward(self, histories: Histories, log_weights: Float[Tensor, "item concept"]) -> Latent:
-        """Sample while training, return the mean otherwise."""
-        posterior = self.encoder(histories, log_weights)
+    def forward(
+        self,
+        histories: Histories,
+        log_weights: Float[Tensor, "item concept"],
+        rows: Int[Tensor, " item"] | None = None,
+    ) -> Latent:
+        """Sample while training, return the mean otherwise; arguments are the encoder's."""
+        posterior = self.encoder(histories, log_weights, rows)
         log_var = posterior.log_var
         z = unit(posterior.mean)
         if self.training:

@@ -9,8 +9,12 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
 from macrid.data.histories import Histories
+from macrid.parts.shortlist import Shortlist
+
+_NO_ROW = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)
@@ -24,20 +28,46 @@ class TopRows:
 def top_rows(scores: Float[Tensor, "user item"], k: int) -> TopRows:
     """The ``k`` items of highest score, ties broken by the lower row; never sorts the catalogue.
 
-    ``torch.topk`` breaks ties as it likes, so score and row are packed into one integer that
-    orders as (score, then row backwards): the bits of a float order as the float does.
-
     Example:
         >>> top_rows(torch.tensor([[1.0, 3.0, 3.0, 2.0]]), 3).row.tolist()
         [[1, 2, 3]]
     """
-    n_items = scores.shape[1]
-    bits = (scores.float() + 0.0).view(torch.int32).long()  # + 0.0 makes −0 into 0
+    scores = scores.float()
+    n_users, n_items = scores.shape
+    k = min(k, n_items)
+    shortlist = Shortlist(n_users, k, device=scores.device)
+    shortlist.add(scores, 0)
+    found = shortlist.candidates()
+    top = best_rows(found.column, scores.gather(1, found.column.clamp_min(0)), k)
+    # Among crowds of ties, or where a list reaches into what may not be listed, every row counts.
+    rest = (found.crowded | top.score.isneginf().any(1)).nonzero().flatten()
+    if len(rest):
+        rows = torch.arange(n_items, device=scores.device).expand(len(rest), -1)
+        among_all = best_rows(rows, scores[rest], k)
+        top.row[rest], top.score[rest] = among_all.row, among_all.score
+    return top
+
+
+def best_rows(
+    rows: Int[Tensor, "user candidate"], scores: Float[Tensor, "user candidate"], k: int
+) -> TopRows:
+    """The ``k`` best of some rows, given in any order; row ``-1`` is none.
+
+    ``torch.topk`` breaks ties as it likes, so score and row are packed into one integer that
+    orders as (score, then row backwards): the bits of a float order as the float does.
+
+    Example:
+        >>> best_rows(torch.tensor([[7, 5, -1]]), torch.tensor([[2.0, 2.0, 9.0]]), 3)
+        TopRows(row=tensor([[5, 7, 0]]), score=tensor([[2., 2., -inf]]))
+    """
+    scores = torch.where(rows < 0, -torch.inf, scores.float()) + 0.0  # + 0.0 makes −0 into 0
+    bits = scores.view(torch.int32).long()
     ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
-    rows = torch.arange(n_items, device=scores.device)
-    best = ((ordered << 32) + (n_items - 1 - rows)).topk(min(k, n_items)).values
-    row = n_items - 1 - (best & 0xFFFFFFFF)
-    return TopRows(row, scores.gather(1, row))
+    packed = (ordered << 32) + (_NO_ROW - (rows & _NO_ROW))
+    place = packed.topk(min(k, rows.shape[1])).indices
+    missing = k - place.shape[1]
+    row = F.pad(rows.gather(1, place), (0, missing)).clamp_min(0)
+    return TopRows(row, F.pad(scores.gather(1, place), (0, missing), value=-torch.inf))
 
 
 def mask_rows(scores: Float[Tensor, "user item"], histories: Histories) -> None:

@@ -28,6 +28,7 @@ from macrid.errors import DataError, SettingsError, TrainingDiverged
 from macrid.parts.ranking import hits, mask_rows, ndcg, top_rows
 from macrid.training.batches import held_out_batches, training_batches
 from macrid.training.checkpoint import KeepBest
+from macrid.training.lazy import LazyAdam
 from macrid.training.objective import Network, kl_weight, squared_weights
 from macrid.training.progress import Bar, Lines
 from macrid.training.settings import TrainingSettings
@@ -142,8 +143,10 @@ class _Module(lightning.LightningModule):
         self.ndcg: float | None = None
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Plain Adam."""
+        """Plain Adam; where gradients of the tables are sparse, so are its steps."""
         rate = self.settings.learning_rate
+        if getattr(self.network, "sparse", False):
+            return LazyAdam(self.parameters(), lr=rate)
         return torch.optim.Adam(self.parameters(), lr=rate, fused=True)
 
     def on_train_epoch_start(self) -> None:

@@ -19,7 +19,11 @@ class Elbo:
 
 
 class Network(Protocol):
-    """What can be trained: a module that gives the bound of histories, and scores."""
+    """What can be trained: a module that gives the bound of histories, and scores.
+
+    One whose tables have gradients of the rows that a batch touched alone has an attribute
+    ``sparse`` that is true.
+    """
 
     def __call__(self, histories: Histories) -> Elbo:
         """The bound of each person."""

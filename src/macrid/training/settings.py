@@ -46,9 +46,11 @@ class Settings(BaseModel):
             near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]!r}? " if near else ""
             return f"there is no setting {name!r}; {hint}known: {', '.join(known)}"
-        message = problem["msg"].removeprefix("Input s")
+        message = problem["msg"]
+        for prefix in ("Value error, ", "Input ", "String "):
+            message = message.removeprefix(prefix)
         return (
-            f"{name} is {problem['input']!r}, but s{message}; {cls.model_fields[name].description}"
+            f"{name} is {problem['input']!r}, but {message}; {cls.model_fields[name].description}"
         )
 
 
