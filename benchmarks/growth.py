@@ -131,4 +131,4 @@ def draw(found: dict[str, list[dict]], out: Path) -> None:
 
 
 if __name__ == "__main__":  # by the peers' Python, which has matplotlib
-    draw(json.loads(Path(sys.argv[1]).read_text())["found"], Path(sys.argv[2]))
+    draw(json.load(sys.stdin)["found"], Path(sys.argv[1]))

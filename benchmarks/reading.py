@@ -27,7 +27,7 @@ BOUND = 4  # peak memory over the size of ids and weights
 
 def main() -> None:
     """Write the logs that are not there yet, and measure each."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
     parser.add_argument("--events", type=int, default=20_000_000)
     parser.add_argument("--users", type=int, help="by default a 144th of the events")
     parser.add_argument("--items", type=int, default=50_000)

@@ -27,7 +27,7 @@ from derive import (
 )
 from growth import exponent, memory
 from roofline import Machine, sentences
-from targets import THEM, targets
+from targets import POSSIBLE, THEM, targets
 
 HERE = Path(__file__).resolve().parent
 Runs = dict[str, list[Run]]
@@ -39,7 +39,8 @@ turn, in a process of its own. Everybody has {threads} threads, K = 7, d = 100, 
 and the same events. RecBole's MacridVAE has a hidden layer of d, as the authors' and ours (its own
 default is 600); MultiVAE keeps its defaults. A step is timed from the end of one optimiser step to
 the end of the next, in each library's own training loop. Peak memory is the whole process's.
-"Roofline" is the least time by the formula in `benchmarks/roofline.py` over the time measured.
+"Roofline" is the least time by the formula in `benchmarks/roofline.py` over the time measured;
+more than all of it (marked ?) means that the machine was busy while the roofline was measured.
 """
 
 
@@ -93,15 +94,15 @@ def figure(growth: dict[str, Any] | None, out: Path) -> str:
     """Draw how a step grows; a line of Markdown that shows it, or says why it does not."""
     if growth is None:
         return ""
-    numbers, aside = out.with_suffix(".json"), out.with_suffix(".aside.svg")
-    write(numbers, json.dumps(growth))
+    aside = out.with_suffix(".aside.svg")
     try:
-        command = [str(peers.build()), str(HERE / "growth.py"), str(numbers), str(aside)]
-        subprocess.run(command, check=True, capture_output=True)
+        command = [str(peers.build()), str(HERE / "growth.py"), str(aside)]
+        subprocess.run(
+            command, input=json.dumps(growth), check=True, capture_output=True, text=True
+        )
     except (peers.PeerError, subprocess.CalledProcessError) as problem:
-        return f"There is no figure: {problem}"
-    finally:
-        numbers.unlink()
+        why = problem if isinstance(problem, peers.PeerError) else "matplotlib failed"
+        return f"There is no figure: {why}."
     aside.replace(out)
     return f"![How the seconds of a step grow]({out.name})"
 
@@ -145,7 +146,7 @@ def _when(kept: dict[str, Any]) -> str:
     """Under which circumstances each part was measured."""
     rows: dict[tuple[str, ...], list[str]] = {}
     for part, note in kept.items():
-        key = tuple(note[name] for name in WHERE)
+        key = tuple(note.get(name, "") for name in WHERE)
         rows.setdefault(key, []).append(f"{part} ({note['seconds']:,.0f})")
     lines = [[", ".join(parts), *key] for key, parts in rows.items()]
     return table(["parts (seconds)", "machine", "versions", "commit", "load before", "date"], lines)
@@ -168,7 +169,8 @@ def _times(value: float | None) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return "" if value is None else f"{value:.0%}"
+    doubt = " (?)" if value and value > POSSIBLE else ""
+    return "" if value is None else f"{value:.0%}{doubt}"
 
 
 def _limits(roofline: dict | None, machine: Machine | None) -> str:

@@ -168,6 +168,12 @@ def test_a_file_is_replaced_whole(tmp_path):
     assert [path.read_text() for path in tmp_path.iterdir()] == ["new"]
 
 
+def test_more_than_the_roofline_is_in_doubt():
+    module = importlib.import_module("targets")
+    assert module.Target("a step", 50, 90.0, "%").verdict() == "reached"
+    assert module.Target("a step", 50, 197.0, "%").verdict().startswith("in doubt")
+
+
 def test_without_any_measurement_the_report_says_so():
     assert "Nothing was measured yet." in importlib.import_module("report").render({}, "")
 

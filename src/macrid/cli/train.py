@@ -22,6 +22,20 @@ def train(
         list[str] | None,
         Option("--set", help="A setting of the model, as in --set beta=2.0; repeatable."),
     ] = None,
+    softmax: Annotated[
+        str | None,
+        Option(
+            help="Compare with every item (full), or sampled:N a step for large catalogues.",
+            show_default="full",
+        ),
+    ] = None,
+    assignment_sampling: Annotated[
+        str | None,
+        Option(
+            help="Items' concepts in training: relaxed, straight-through or none.",
+            show_default="relaxed",
+        ),
+    ] = None,
     config: Annotated[
         Path | None, Option(help="TOML: model, and tables settings, training, data.")
     ] = None,
@@ -67,6 +81,7 @@ def train(
     from macrid.cli.runs import Run, carry_out
 
     written = o.read_config(config)
+    chosen = o.given(softmax=softmax, assignment_sampling=assignment_sampling)
     training = o.given(
         epochs=epochs,
         batch_size=batch_size,
@@ -90,7 +105,7 @@ def train(
         source,
         out,
         model or written.get("model", "macridvae"),
-        settings={**written.get("settings", {}), **o.pairs(settings, "--set")},
+        settings={**written.get("settings", {}), **o.pairs(settings, "--set"), **chosen},
         training={**written.get("training", {}), **training},
         reading={**written.get("data", {}), **reading},
         metrics=o.metric_names(metrics),

@@ -10,13 +10,12 @@ from macrid.data.histories import Histories
 from macrid.parts.ann import Neighbours
 from macrid.parts.concepts import Prototypes
 from macrid.parts.decoders import MixtureDecoder
+from macrid.parts.kernels import block_bytes
 from macrid.parts.latents import SphericalLatent
 from macrid.parts.ranking import TopRows
 from macrid.parts.sampled import Draw, Negatives
 from macrid.parts.scoring import Scan
 from macrid.training.objective import Elbo
-
-BLOCK_BYTES = 64 * 2**20  # what the decoder's blocks of logits take at most
 
 
 class VAE(nn.Module):
@@ -66,6 +65,22 @@ class VAE(nn.Module):
         likelihood = self.decoder.log_likelihood(latent.z, log_weights, histories, vectors)
         return Elbo(likelihood, latent.kl)
 
+    def step_bytes(self, n_users: int, n_events: int) -> int:
+        """Most bytes that a training step takes at a time, beside weights and their gradients.
+
+        Of items looked at: vectors as they are and as directions, with log-assignments in a table
+        of their own, and the gradients of all. Of people: points and their gradients, of events: a
+        number per concept, each a few times over; and the block of logits.
+        """
+        n_items, n_dims = self.decoder.items.weight.shape
+        n_concepts = len(self.concepts.weight)
+        rows = n_items
+        if self.negatives is not None:
+            rows = min(n_items, n_events + self.negatives.n_draws)
+        per_row, per_user = 6 * n_dims + 8 * n_concepts, 10 * n_dims * n_concepts
+        floats = rows * per_row + n_users * per_user + 10 * n_events * n_concepts
+        return 4 * floats + block_bytes(n_concepts, rows)
+
     def _sampled(self, histories: Histories, drawn: Draw) -> Elbo:
         """The bound from the items of the batch and those drawn; no others are touched."""
         n_events = len(histories.items)
@@ -84,18 +99,6 @@ class VAE(nn.Module):
         """The logit of every item for each person."""
         log_weights = self.concepts()
         return self.decoder.scores(self.latent(histories, log_weights).z, log_weights)
-
-    def step_bytes(self, n_users: int, n_events: int) -> int:
-        """About the most memory a training step takes at a time, beside weights and gradients.
-
-        Per item its direction, its row in the decoder and the gradients of both; per person and
-        concept the encoder's layers; per event and concept its weight; and a block of logits.
-        """
-        n_concepts, n_dims = self.concepts.weight.shape
-        wide = n_dims + n_concepts + 1
-        n_items = len(self.concepts.items.weight)
-        rows = 6 * n_items + 8 * n_users * n_concepts
-        return 4 * (rows * wide + 6 * n_events * n_concepts) + BLOCK_BYTES
 
     @torch.no_grad()
     def ranker(

@@ -24,7 +24,8 @@ from macrid.data.histories import Histories
 
 # A block's logits stay near the processor's caches; measured best at 4 to 8 MiB.
 _BLOCK_BYTES = 7 * 2**20
-_FEWEST, _MOST_BYTES = 64, 128 * 2**20  # people in a block, and what a block of so few may take
+# People in a block at the least, and the most that a block may take; of fewer, products are slow.
+_FEWEST, _MOST_BYTES = 64, 128 * 2**20
 _LANES = 16  # matrix products are up to a half faster at such widths
 # exp(-80) is still a normal float32: with logits in ±40 no maximum has to be looked for.
 SAFE = 40.0
@@ -222,6 +223,12 @@ def wide_items(vectors: Tensor, log_weights: Tensor, dtype: torch.dtype) -> Tens
 def _width(n_dims: int, n_concepts: int) -> int:
     """Room for vectors, log-assignments and the shift, rounded up to what processors like."""
     return -(-(n_dims + n_concepts + 2) // _LANES) * _LANES
+
+
+def block_bytes(n_concepts: int, n_items: int) -> int:
+    """Bytes of a block's logits in single precision."""
+    fewest = _FEWEST * n_concepts * n_items * 4
+    return max(_BLOCK_BYTES, fewest if fewest <= _MOST_BYTES else 0)
 
 
 def people_at_once(people: Tensor, items: Tensor, batch: int) -> int:

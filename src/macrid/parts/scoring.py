@@ -11,6 +11,9 @@ What is scanned for is one of three numbers. Usually it is :math:`\sum_k c_{ik} 
 the exponential could overflow it is :math:`\max_k (\log c_{ik} + a_{uki})`, below the logit by
 :math:`\log K` at most. Where each item belongs to one concept, that concept's :math:`a_{uki}` is
 the logit itself: items are put in the order of their concepts, and each meets one product, not K.
+
+Log-assignments are dimensions like any other: a person's vector for concept ``k`` has a 1 in
+dimension ``k`` of theirs, so that no pass over the products is needed to add them.
 """
 
 import math
@@ -24,9 +27,10 @@ from macrid.parts.ranking import TopRows, best_rows
 from macrid.parts.shortlist import Candidates, Shortlist
 
 _WIDTH = 4096  # items between two looks at who may be listed
-_TILE, _LEAST = 1 << 20, 256  # products made at a time, to stay in the processor's caches; items
+_TILE, _LEAST = 1 << 19, 128  # products made at a time, to stay in the processor's caches; items
 _DENSE = 1 << 24  # numbers that may be held in double precision
 _SAFE = 40.0  # exp(±40) is far inside the range of float32
+_NEVER = -150.0  # stands for log 0 where an infinity times 0 would be NaN
 
 
 def mixture_logits(
@@ -92,9 +96,7 @@ class Scan:
         as_it_is = len(rows) == n_items and not self.alone
         self.vectors = vectors if as_it_is else vectors[rows]
         self.log_weights = log_weights if as_it_is else log_weights[rows]
-        self.fast, self.rows, self.n_items = self.vectors.to(dtype), rows, n_items
-        by_concept = self.log_weights.T.contiguous()
-        self.weights = (by_concept, by_concept.exp())
+        self.fast, self.rows, self.n_items = self._table(dtype), rows, n_items
         self.place = rows.new_full((n_items,), -1)  # of a row in the scan
         self.place[rows] = torch.arange(len(rows), device=rows.device)
         self.longest = float(self.vectors.norm(dim=1).amax()) if len(rows) else 0.0
@@ -104,6 +106,20 @@ class Scan:
             ends = concept.bincount(minlength=self.n_concepts).cumsum(0).tolist()
             slices = [slice(k, k + 1) for k in range(self.n_concepts)]
             self.parts = list(zip([0, *ends[:-1]], ends, slices, strict=True))
+
+    def _table(self, dtype: torch.dtype) -> Float[Tensor, "item wide"]:
+        """What people's vectors are multiplied with: items, and their log-assignments beside them.
+
+        A rounded log-assignment is followed by what rounding took from it.
+        """
+        if self.alone:
+            return self.vectors.to(dtype)
+        log_weights = self.log_weights.float().clamp_min(_NEVER)
+        rounded = log_weights.to(dtype)
+        parts = [self.vectors.to(dtype), rounded]
+        if dtype is not torch.float32:
+            parts.append((log_weights - rounded.float()).to(dtype))
+        return torch.cat(parts, dim=1)
 
     @torch.no_grad()
     def top(
@@ -167,7 +183,7 @@ class Scan:
         summed = not self.alone and reach <= _SAFE
         slack = self._slack(reach) + (0 if summed or self.alone else math.log(self.n_concepts))
         shortlist = Shortlist(len(z), k, slack=slack, exponential=summed, device=z.device)
-        people = z.to(self.fast.dtype).transpose(0, 1).contiguous()  # concept by concept
+        people = self._people(z, summed=summed)
         owner, place = mine
         width = max(_WIDTH, shortlist.lanes)
         space = _Space(people, width)
@@ -182,6 +198,13 @@ class Scan:
                 shortlist.add(scores, left)
         return shortlist.candidates()
 
+    def _people(self, z: Tensor, *, summed: bool) -> Float[Tensor, "concept batch wide"]:
+        """What items are multiplied with, concept by concept."""
+        n_more = self.fast.shape[1] - z.shape[2]  # dimensions, as many for each concept
+        which = torch.eye(self.n_concepts, device=z.device) * summed
+        which = which.repeat(1, n_more // self.n_concepts)[:, None].expand(-1, len(z), -1)
+        return torch.cat([z.transpose(0, 1), which], dim=2).to(self.fast.dtype)
+
     def _scores(self, people: Tensor, block: slice, space: "_Space", *, summed: bool) -> Tensor:
         """What a block of items is scanned for, (person, item)."""
         scores = space.scores[:, : block.stop - block.start]
@@ -194,25 +217,26 @@ class Scan:
             if self.alone:
                 total.copy_(joint[0])
             elif summed:
-                weights = self.weights[True][:, rows]
-                torch.mul(joint.exp_()[0], weights[0], out=total)
-                for concept in range(1, self.n_concepts):
-                    total.addcmul_(joint[concept], weights[concept])
+                total.copy_(joint.exp_().sum(0))
             else:
-                torch.amax(joint.add_(self.weights[False][:, None, rows]), dim=0, out=total)
+                total.copy_(joint.add_(self.log_weights[rows].T[:, None]).amax(0))
         return scores
 
     def _slack(self, reach: float) -> float:
-        """Twice the most that a scanned logit may be wrong: of who is on the list, and who is not.
+        r"""Twice the most that a scanned logit may be wrong: of who is on the list, and who is not.
 
         A product of n terms is wrong by n roundings of float32, in which sums are kept, at most;
-        rounded factors and a rounded result add three of their own type's. The exponentials, and
-        the rounding of the logits that lists show, are within the rest.
+        rounded factors and a rounded result add three of their own type's (five where nothing makes
+        up for rounded log-assignments). Each is relative to the size of what is rounded. Of a term
+        :math:`t_k` of a log-sum-exp, weighted by its share :math:`p_k`, that is
+        :math:`\sum_k p_k |t_k| \le |\mathrm{logit}| + H(p)`, and :math:`H(p) \le \log K`. The
+        exponentials, and the rounding of the logits that lists show, are within the rest.
         """
         single = self.fast.dtype is torch.float32
         exact = single and torch.get_float32_matmul_precision() == "highest"
-        rounding = 0.0 if exact else 3 * 2.0**-8
-        return 2 * reach * (rounding + (self.vectors.shape[1] + 4) * 2.0**-24) + 2e-5
+        rounding = 0.0 if exact else (5.0 if single else 3.1) * 2.0**-8
+        size = reach + 2 * math.log(self.n_concepts)
+        return 2 * size * (rounding + 2 * (self.fast.shape[1] + 4) * 2.0**-24) + 2e-5
 
     def _logits(self, z: Tensor, place: Int[Tensor, "#user item"]) -> Float[Tensor, "user item"]:
         """The logits of some items for each person, the same in whatever company."""

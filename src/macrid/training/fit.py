@@ -25,10 +25,11 @@ from macrid.data.histories import Histories
 from macrid.data.interactions import Interactions
 from macrid.data.splits import HeldOut
 from macrid.errors import DataError, SettingsError, TrainingDiverged
-from macrid.parts.ranking import hits, mask_rows, ndcg, top_rows
+from macrid.parts.ranking import hits, ndcg
 from macrid.training.batches import held_out_batches, training_batches
 from macrid.training.checkpoint import KeepBest
 from macrid.training.lazy import LazyAdam
+from macrid.training.memory import Sized, check_training
 from macrid.training.objective import Network, kl_weight, squared_weights
 from macrid.training.progress import Bar, Lines
 from macrid.training.settings import TrainingSettings
@@ -86,10 +87,13 @@ def fit_network(  # noqa: PLR0913  what, on whom, how, where to
         TrainingDiverged: If a loss is NaN or infinite.
         DataError: If there is nobody to train on, or the checkpoint is damaged or of another run.
         SettingsError: If the device is not there, or the run to resume is longer than ``epochs``.
+        TooLarge: If it would not fit into memory.
     """
     if not len(train):
         raise DataError("there are no events to train on")
     accelerator = _accelerator(settings.device)
+    if isinstance(network, Sized):
+        check_training(network, train, settings, checkpointed=folder is not None)
     batches = training_batches(train, settings.batch_size, seed=settings.seed)
     warmup = WARMUP_EPOCHS * len(batches)
     module = _Module(network, objective, settings, warmup)
@@ -176,15 +180,14 @@ class _Module(lightning.LightningModule):
         return loss
 
     def on_validation_epoch_start(self) -> None:
-        """A fresh list of per-user values."""
+        """A fresh list of per-user values, and what ranks by the weights as they are now."""
         self.values: list[Tensor] = []
+        self.ranker = cast(Network, self.network).ranker()
 
     def validation_step(self, batch: Sequence[Histories]) -> None:
         """NDCG@100 of each validation user."""
         fold_in, held_out = batch
-        scores = cast(Network, self.network).scores(fold_in)
-        mask_rows(scores, fold_in)
-        found = hits(top_rows(scores, LIST_LENGTH), held_out)
+        found = hits(self.ranker.top(fold_in, LIST_LENGTH), held_out)
         self.values.append(ndcg(found, held_out.lengths, LIST_LENGTH))
 
     def on_validation_epoch_end(self) -> None:

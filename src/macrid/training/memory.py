@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import nn
@@ -21,6 +21,7 @@ _CGROUPS = [
 ]
 
 
+@runtime_checkable
 class Sized(Protocol):
     """A network that knows what a training step of it takes."""
 
@@ -40,9 +41,8 @@ def training_bytes(
     r"""About the memory that training takes beyond the network and the events, which are there.
 
     For each weight a gradient, the optimiser's state and the copy of the best epoch; and then the
-    most that is needed at one time: by a step, by the scores of a validation batch (twice, for
-    they are masked and ranked), or by a checkpoint, which Lightning puts together in a buffer that
-    grows by doubling.
+    most that is needed at one time: by a step, or by a checkpoint, which Lightning puts together in
+    a buffer that grows by doubling.
 
     Args:
         network: A `Network` that is also `Sized`.
@@ -65,7 +65,6 @@ def training_bytes(
     n_events = round(n_users * len(train) / max(train.n_users, 1))
     at_once = (
         cast(Sized, network).step_bytes(n_users, n_events),
-        2 * 4 * n_users * train.n_items,
         2 * (2 + optimiser_floats) * weights * checkpointed,
     )
     return (2 + optimiser_floats) * weights + max(at_once)

@@ -1,13 +1,14 @@
 """What training lowers: the negative evidence lower bound, with a weight on the divergence."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from macrid.data.histories import Histories
+from macrid.parts.ranking import TopRows
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,17 @@ class Elbo:
     kl: Float[Tensor, " batch"]
 
 
+@runtime_checkable
+class Ranker(Protocol):
+    """What finds the best items for people."""
+
+    def top(self, histories: Histories, k: int) -> TopRows:
+        """The ``k`` best items for each person, their own left out."""
+        ...
+
+
 class Network(Protocol):
-    """What can be trained: a module that gives the bound of histories, and scores.
+    """What can be trained: a module that gives the bound of histories, and lists.
 
     One whose tables have gradients of the rows that a batch touched alone has an attribute
     ``sparse`` that is true.
@@ -29,8 +39,8 @@ class Network(Protocol):
         """The bound of each person."""
         ...
 
-    def scores(self, histories: Histories) -> Float[Tensor, "batch item"]:
-        """A number per item; higher is better."""
+    def ranker(self) -> Ranker:
+        """What finds the best items by the weights as they are now."""
         ...
 
 
