@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -20,22 +19,10 @@ from macrid.data.files import replace_file
 from macrid.data.histories import Histories
 from macrid.errors import ArtifactError
 from macrid.models.people import slice_histories
-from macrid.parts.ranking import TopRows, mask_rows, top_rows
+from macrid.parts.ranking import Ranker, TopRows, mask_rows, top_rows
 
 BATCH_SIZE = 256  # people ranked at a time
 PART_SIZE = 10_000  # people in a file
-
-
-@runtime_checkable
-class Ranker(Protocol):
-    """What finds the best items for people: a model made ready for the items it may list."""
-
-    def top(self, histories: Histories, k: int, *, keep_seen: bool = False) -> TopRows:
-        """The ``k`` best items for each person, their own left out unless ``keep_seen``.
-
-        Ties are broken by the lower row; a list that ends early has scores of ``-inf``.
-        """
-        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ item rows; what may not be listed has a score of ``-inf`` before it comes here. 
 """
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -23,6 +24,18 @@ class TopRows:
 
     row: Int[Tensor, "user rank"]
     score: Float[Tensor, "user rank"]
+
+
+@runtime_checkable
+class Ranker(Protocol):
+    """What finds the best items for people: a model made ready for the items it may list."""
+
+    def top(self, histories: Histories, k: int, *, keep_seen: bool = False) -> TopRows:
+        """The ``k`` best items for each person, their own left out unless ``keep_seen``.
+
+        Ties are broken by the lower row; a list that ends early has scores of ``-inf``.
+        """
+        ...
 
 
 def top_rows(scores: Float[Tensor, "user item"], k: int) -> TopRows:

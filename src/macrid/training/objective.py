@@ -1,14 +1,14 @@
 """What training lowers: the negative evidence lower bound, with a weight on the divergence."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from macrid.data.histories import Histories
-from macrid.parts.ranking import TopRows
+from macrid.parts.ranking import Ranker
 
 
 @dataclass(frozen=True)
@@ -17,15 +17,6 @@ class Elbo:
 
     log_likelihood: Float[Tensor, " batch"]
     kl: Float[Tensor, " batch"]
-
-
-@runtime_checkable
-class Ranker(Protocol):
-    """What finds the best items for people."""
-
-    def top(self, histories: Histories, k: int) -> TopRows:
-        """The ``k`` best items for each person, their own left out."""
-        ...
 
 
 class Network(Protocol):
