@@ -8,7 +8,7 @@ import torch
 import macrid
 import planted
 from macrid.data.histories import Histories
-from macrid.errors import DataError, SettingsError
+from macrid.errors import DataError, SettingsError, TooLarge
 from macrid.models.macridvae import MacridVAE, MacridVAESettings, macrid_vae
 
 N_ITEMS, N_DIMS, N_CONCEPTS = 40, 6, 3
@@ -330,3 +330,10 @@ def test_sampled_softmax_learns_the_planted_taste(proposal):
 def test_squared_weights_and_a_sample_do_not_go_together():
     with pytest.raises(SettingsError, match=r"l2 .* every row"):
         MacridVAE(l2=0.1, softmax="sampled:10")
+
+
+@pytest.mark.parametrize("softmax", ["full", "sampled:10"])
+def test_a_model_larger_than_memory_is_refused_before_it_is_made(softmax):
+    model = MacridVAE(n_dims=10**9, softmax=softmax)
+    with pytest.raises(TooLarge, match=r"50 items in 1,000,000,000 dimensions .* fewer n_dims"):
+        model.fit(planted.split().train)

@@ -21,6 +21,7 @@ from macrid.parts.encoders import ConceptEncoder
 from macrid.parts.items import ItemVectors
 from macrid.parts.latents import SphericalLatent
 from macrid.parts.sampled import Negatives, Proposal
+from macrid.training.memory import check_fits
 from macrid.training.settings import Settings, TrainingSettings
 
 
@@ -151,6 +152,11 @@ class MacridVAE(Recommender):
         from macrid.training.fit import Objective, fit_network  # Lightning takes seconds to import
 
         settings = TrainingSettings.of(training)
+        check_fits(
+            4 * self.n_parameters(train.n_items),
+            f"a model of {train.n_items:,} items in {self.settings.n_dims:,} dimensions",
+            "take fewer n_dims, or drop rare items (min_item_events)",
+        )
         identity = {
             "model": self.name,
             **self.settings.model_dump(),
@@ -210,8 +216,8 @@ class MacridVAE(Recommender):
 
     def n_parameters(self, n_items: int) -> int:
         """About 2 · items · dims: the context vectors and the item vectors."""
-        with torch.device("meta"):
-            network = macrid_vae(n_items, self.settings)
+        with torch.device("meta"):  # negatives are no parameters, and slow to make there
+            network = macrid_vae(n_items, self.settings.model_copy(update={"softmax": "full"}))
         return sum(weight.numel() for weight in network.parameters())
 
     def tensors(self) -> dict[str, Tensor]:
