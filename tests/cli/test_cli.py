@@ -113,10 +113,6 @@ class TestTrain:
         assert settings["assignment_sampling"] == "none"
         assert run(["recommend", str(out), "--items", "i1,i2"]) == 0
 
-    def test_what_would_not_fit_is_refused_with_what_would(self, log, tmp_path, capsys):
-        assert run(["train", str(log), "--out", str(tmp_path / "m"), "--set", "n_dims=1000000000"]) == 1
-        assert "GiB are free; take fewer n_dims" in capsys.readouterr().err
-
     def test_refit_trains_on_everyone_and_says_so(self, log, tmp_path, capsys):
         assert run(["train", str(log), "--out", str(tmp_path / "m"), "--refit", *QUICK]) == 0
         config = json.loads((tmp_path / "m" / "config.json").read_text())
