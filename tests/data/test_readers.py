@@ -482,6 +482,11 @@ def test_small_weights_are_dropped_before_they_could_add_up():
     assert pairs_of(read(table, min_weight=3)) == [(1, 2)]
 
 
+def test_the_last_people_may_have_no_events_of_enough_weight():
+    table = pl.DataFrame({"user": [1, 1, 2], "item": ["a", "a", "b"], "rating": [5, 5, 1]})
+    assert read(table, min_weight=4).to_frame().rows() == [(1, "a", 10.0)]
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 5)), min_size=1))
 def test_merging_equals_a_loop_over_the_events(events):
     merged: dict[tuple, int] = {}

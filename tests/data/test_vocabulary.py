@@ -156,6 +156,7 @@ columns = st.one_of(
     st.lists(integers.map(str)).map(lambda ids: pl.Series(ids, dtype=pl.String)),
     st.lists(strings).map(lambda ids: pl.Series(ids, dtype=pl.String)),
     st.lists(strings).map(lambda ids: pl.Series(ids, dtype=pl.Categorical)),
+    st.lists(integers.map(str)).map(lambda ids: pl.Series(ids, dtype=pl.Categorical)),
     st.lists(st.integers(-9, 9)).map(lambda ids: pl.Series(ids, dtype=pl.Float64)),
     st.lists(st.integers(0, 2**64 - 1)).map(lambda ids: pl.Series(ids, dtype=pl.UInt64)),
 )
@@ -169,6 +170,12 @@ def test_a_column_in_numbers_is_what_cleaning_sorting_and_looking_up_would_give(
     assert vocabulary.ids.dtype == clean.dtype
     assert vocabulary.ids.gather(rows).to_list() == clean.to_list()
     assert rows.dtype == "int32"
+
+
+@pytest.mark.parametrize("dtype", [pl.String(), pl.Categorical(), pl.Enum(["7", "12"])], ids=str)
+def test_text_of_every_type_stays_text_if_nothing_is_inferred(dtype):
+    vocabulary, rows = number_ids(pl.Series(["7", "12"], dtype=dtype), "user", infer=False)
+    assert vocabulary.ids.gather(rows).to_list() == ["7", "12"]
 
 
 @pytest.mark.parametrize("step", [1, 10**12])

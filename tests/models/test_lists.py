@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -149,6 +150,24 @@ def test_what_is_there_already_is_left_alone(tmp_path, what):
     assert files(tmp_path) == before
 
 
+@pytest.mark.parametrize("what", ["here", "link", "dangling", "mount"])
+def test_a_folder_that_cannot_be_replaced_is_refused_before_anything_is_made(
+    tmp_path, monkeypatch, what
+):
+    monkeypatch.chdir(tmp_path)
+    target = Path({"here": ".", "mount": "/proc"}.get(what, "link"))
+    if what in ("link", "dangling"):
+        empty = tmp_path / "empty"
+        target.symlink_to(empty)
+    if what == "link":
+        empty.mkdir()
+    before = files(tmp_path)
+    for refuse in (check_folder, fitted("ease").recommend_parts(newcomers()).write):
+        with pytest.raises(ArtifactError, match="a link, a mount or the folder you are in"):
+            refuse(target)
+    assert files(tmp_path) == before
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_may_not_be_written_is_said(tmp_path):
     tmp_path.chmod(0o500)
@@ -168,29 +187,59 @@ def test_a_killed_run_is_no_finished_one_and_goes_on(tmp_path):
     killed = subprocess.run(words, env=_with_tests(), check=False)
     assert killed.returncode == -signal.SIGKILL
     assert not target.exists()
-    done = tmp_path / ".lists.unfinished" / "parts"
+    (done,) = tmp_path.glob(".lists.*.unfinished/parts")
     assert len(files(done)) == 3
     first = done / "part-00000.parquet"
     os.utime(first, (1, 1))
+    (done / ".part-00003.parquet.99").write_bytes(b"half a par")  # killed while it wrote
     model.recommend_parts(newcomers(), part_size=7).write(target)
     assert files(tmp_path) == ["lists", "model"]
+    assert files(target) == [f"part-0000{n}.parquet" for n in range(6)]
     assert (target / "part-00000.parquet").stat().st_mtime == 1
     assert pl.read_parquet(target).equals(model.recommend(newcomers()))
 
 
-@pytest.mark.parametrize("change", ["k", "people", "bans", "model", "part_size"])
+@pytest.mark.parametrize(
+    "change", ["k", "people", "bans", "model", "part_size", "ann", "assignment", "tau"]
+)
 def test_what_a_killed_run_of_other_lists_left_is_not_used(tmp_path, change):
-    model, target = fitted("ease"), tmp_path / "lists"
+    model, target = fitted("macridvae"), tmp_path / "lists"
     model.save(tmp_path / "model")
     words = [sys.executable, "-c", KILLED, str(tmp_path / "model"), str(target)]
     subprocess.run(words, env=_with_tests(), check=False)
+    (done,) = tmp_path.glob(".lists.*.unfinished/parts")
+    for part in done.iterdir():
+        part.write_bytes(b"of no use")
     people = newcomers(seed=9) if change == "people" else newcomers()
     model = fitted("popularity") if change == "model" else model
+    settings = {"assignment": {"assignment": "mode"}, "tau": {"tau": 0.2}}
+    model = _with_settings(model, **settings.get(change, {}))
     k = 3 if change == "k" else 10
     exclude = ["0-05"] if change == "bans" else []
     size = 8 if change == "part_size" else 7
-    model.recommend_parts(people, k, exclude=exclude, part_size=size).write(target)
-    assert pl.read_parquet(target).equals(model.recommend(people, k, exclude=exclude))
+    wishes = {"exclude": exclude, "ann": change == "ann"}
+    model.recommend_parts(people, k, part_size=size, **wishes).write(target)
+    assert pl.read_parquet(target).equals(model.recommend(people, k, **wishes))
+    assert files(tmp_path) == ["lists", "model"]
+
+
+def test_two_who_write_to_one_folder_do_not_mix_their_lists(tmp_path):
+    model, target, told = fitted("ease"), tmp_path / "lists", []
+    other_folder = tmp_path / f".lists.b.{'0' * 12}.unfinished"  # of a target named lists.b
+    other_folder.mkdir()
+
+    def stop(people):
+        raise KeyboardInterrupt
+
+    def let_another_begin(people):
+        told.append(people)
+        if len(told) == 1:
+            with pytest.raises(KeyboardInterrupt):
+                fitted("popularity").recommend_parts(newcomers(), part_size=7).write(target, stop)
+
+    model.recommend_parts(newcomers(), part_size=7).write(target, let_another_begin)
+    assert pl.read_parquet(target).equals(model.recommend(newcomers()))
+    assert files(tmp_path) == [other_folder.name, "lists"]
 
 
 def test_lists_are_made_when_they_are_asked_for():
@@ -207,6 +256,14 @@ def test_lists_are_made_when_they_are_asked_for():
     assert ranked == []
     assert next(parts)["user_id"].to_list() == np.repeat(np.arange(300), 4).tolist()
     assert sum(ranked) == 300
+
+
+def _with_settings(model, **settings):
+    """The same weights, read with other settings."""
+    changed = type(model)(**{**model.get_params(), **settings})
+    changed.catalogue = model.catalogue
+    changed.restore(model.tensors())
+    return changed
 
 
 def _with_tests() -> dict[str, str]:

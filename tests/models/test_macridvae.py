@@ -337,3 +337,27 @@ def test_a_model_larger_than_memory_is_refused_before_it_is_made(softmax):
     model = MacridVAE(n_dims=10**9, softmax=softmax)
     with pytest.raises(TooLarge, match=r"50 items in 1,000,000,000 dimensions .* fewer n_dims"):
         model.fit(planted.split().train)
+
+
+@pytest.mark.parametrize("softmax", ["full", "sampled:20"])
+def test_straight_through_gives_every_weight_a_finite_gradient(softmax):
+    network = network_of(assignment_sampling="straight-through", softmax=softmax).train()
+    log_weights = []
+    network.concepts.register_forward_hook(lambda _, __, out: log_weights.append(out))
+    bound = network(some_histories())
+    (bound.kl - bound.log_likelihood).mean().backward()
+    assert (log_weights[0].isfinite().sum(1) == 1).all()
+    for name, weight in network.named_parameters():
+        grad = weight.grad.to_dense()
+        assert grad.isfinite().all(), name
+        assert grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize("assignment", ["soft", "mode"])
+def test_straight_through_learns_the_planted_taste(assignment):
+    model = MacridVAE(
+        n_concepts=2, n_dims=8, assignment_sampling="straight-through", assignment=assignment
+    )
+    model.fit(planted.split().train, epochs=25, batch_size=20, learning_rate=0.01)
+    lists = model.recommend(planted.newcomers(), k=10)
+    assert planted.share_in_the_right_group(lists) >= 0.9

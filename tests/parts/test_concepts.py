@@ -26,7 +26,7 @@ def test_prototypes_start_uniform_within_glorots_limit_for_fans_of_concepts_and_
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("cosine", [True, False])
-@pytest.mark.parametrize("sampling", ["relaxed", "none"])
+@pytest.mark.parametrize("sampling", ["relaxed", "straight-through", "none"])
 @pytest.mark.parametrize("assignment", ["soft", "mode"])
 def test_each_items_assignments_sum_to_one(training, cosine, sampling, assignment):
     prototypes = prototypes_of(cosine=cosine, sampling=sampling, assignment=assignment)
@@ -79,6 +79,28 @@ def test_samples_are_relaxed_never_one_hot():
     assert prototypes_of().train()().exp().max() < 1
 
 
+def test_straight_through_is_the_largest_of_the_relaxed_sample_with_its_gradient():
+    hard, soft = prototypes_of(sampling="straight-through").train(), prototypes_of().train()
+    torch.manual_seed(5)
+    one_hot = hard()
+    torch.manual_seed(5)
+    relaxed = soft()
+    largest = relaxed.argmax(-1, keepdim=True)
+    assert torch.equal(
+        one_hot.exp(), torch.zeros_like(relaxed).scatter(1, largest, torch.ones(N_ITEMS, 1))
+    )
+    upstream = torch.randn(N_ITEMS)
+    (one_hot.gather(1, largest).squeeze() * upstream).sum().backward()
+    (relaxed.gather(1, largest).squeeze() * upstream).sum().backward()
+    torch.testing.assert_close(hard.weight.grad, soft.weight.grad)
+    torch.testing.assert_close(hard.items.weight.grad, soft.items.weight.grad)
+
+
+def test_straight_through_is_soft_after_training_unless_the_mode_is_asked_for():
+    prototypes = prototypes_of(sampling="straight-through").eval()
+    assert torch.equal(prototypes(), prototypes_of().eval()())
+
+
 def test_noise_is_gumbel_so_that_the_winners_follow_the_probabilities():
     """The Gumbel-max trick: the argmax of noisy logits is a draw from the softmax."""
     prototypes = prototypes_of(n_items=1, tau=1.0)
@@ -109,11 +131,12 @@ def test_mode_still_samples_while_training():
     assert prototypes_of(assignment="mode").train()().isfinite().all()
 
 
-@pytest.mark.parametrize("sampling", ["relaxed", "none"])
+@pytest.mark.parametrize("sampling", ["relaxed", "straight-through", "none"])
 def test_gradients_reach_prototypes_and_items(sampling):
     """RecBole #859: a hard sample had none."""
     prototypes = prototypes_of(sampling=sampling).train()
-    prototypes()[:, 0].sum().backward()
+    log_weights = prototypes()
+    log_weights[log_weights.isfinite()].sum().backward()
     for weight in (prototypes.weight, prototypes.items.weight):
         assert (weight.grad.abs().sum(-1) > 0).all()
 

@@ -80,6 +80,7 @@ def test_one_pass_gives_the_naive_likelihood_and_gradients(monkeypatch, at_once,
 def test_a_large_catalogue_is_read_twice_and_a_small_one_once(monkeypatch):
     tensors, histories = inputs(), Histories.from_lists(LISTS)
     for most, products in ((0, 4), (2**20, 3)):
+        monkeypatch.setattr(kernels, "_BLOCK_BYTES", most)
         monkeypatch.setattr(kernels, "_MOST_BYTES", most)
         with torch.profiler.profile() as profile:
             mixture_log_likelihood(*tensors, histories).mean().backward()
@@ -149,6 +150,7 @@ def test_a_batch_without_people_is_empty():
     z, vectors, log_weights = inputs()
     nobody = mixture_log_likelihood(z[:0], vectors, log_weights, Histories.from_lists([]))
     assert nobody.shape == (0,)
+    assert all((grad == 0).all() for grad in torch.autograd.grad(nobody.sum(), (z, vectors)))
 
 
 @pytest.mark.parametrize("scale", [1.0, 10.0, 60.0, 2000.0, 50_000.0])

@@ -154,3 +154,26 @@ def test_a_batch_without_people_is_empty():
     none = torch.empty(0, dtype=torch.long)
     value = sampled_log_likelihood(z[:0], vectors, log_weights, z.new_zeros(0), nobody, none)
     assert value.shape == (0,)
+    assert all((grad == 0).all() for grad in torch.autograd.grad(value.sum(), (z, vectors)))
+
+
+def test_an_own_item_far_beyond_what_was_drawn_does_not_overflow():
+    z = torch.full((1, 1, 1), 10.0, requires_grad=True)
+    own = torch.tensor([200.0], requires_grad=True)
+    value = sampled_log_likelihood(
+        z,
+        torch.zeros(2, 1),
+        torch.zeros(2, 1),
+        own,
+        Histories.from_lists([[0]]),
+        torch.tensor([-1]),
+    )
+    torch.testing.assert_close(value, torch.zeros(1))
+    assert all(grad.isfinite().all() for grad in torch.autograd.grad(value.sum(), (z, own)))
+
+
+def test_a_sample_too_large_for_many_people_at_once_is_read_by_as_many_as_have_room(monkeypatch):
+    monkeypatch.setattr(kernels, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(kernels, "_MOST_BYTES", 700)
+    assert kernels.people_at_once(8, 8 * 50, torch.float32) == 3
+    assert kernels.people_at_once(8, 8 * 500, torch.float32) == 0

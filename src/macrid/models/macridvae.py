@@ -1,5 +1,6 @@
 """MacridVAE: preferences disentangled into concepts and dimensions (Ma et al., NeurIPS 2019)."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -40,17 +41,17 @@ class MacridVAESettings(Settings):
         Field(description="inner product is the ablation of the paper's Figure 2e"),
     ] = "cosine"
     assignment_sampling: Annotated[
-        Sampling, Field(description="noise on the assignments in training")
+        Sampling,
+        Field(
+            description="in training: relaxed is the authors' code, straight-through the "
+            "paper's one concept per item at 1/K of the work, none has no noise"
+        ),
     ] = "relaxed"
     assignment: Annotated[
         Assignment, Field(description="after training: soft is the authors' code, mode their paper")
     ] = "soft"
     softmax: Annotated[
-        str,
-        Field(
-            pattern=r"^(full|sampled:[1-9]\d{0,8})$",
-            description="what training compares with: full, or sampled:N for N items drawn a step",
-        ),
+        str, Field(description="what training compares with: full, or sampled:N drawn a step")
     ] = "full"
     proposal: Annotated[
         Proposal, Field(description="how those are drawn: popularity or log-uniform")
@@ -58,8 +59,10 @@ class MacridVAESettings(Settings):
 
     @field_validator("softmax")
     @classmethod
-    def _has_rows_to_spare(cls, softmax: str, others: Any) -> str:
+    def _full_or_sampled(cls, softmax: str, others: Any) -> str:
         """A sample is drawn so that a step need not look at every row, as the penalty would."""
+        if not re.fullmatch(r"full|sampled:[1-9]\d{0,8}", softmax):
+            raise ValueError("it is full, or sampled:N with N items to draw, as in sampled:8192")
         l2 = others.data.get("l2", 0.0)
         if softmax != "full" and l2:
             raise ValueError(f"l2 is {l2}, whose penalty looks at every row; set l2 to 0")

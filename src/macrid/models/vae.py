@@ -58,7 +58,7 @@ class VAE(nn.Module):
     def forward(self, histories: Histories) -> Elbo:
         """Both halves of the bound, in nats per person."""
         if self.negatives is not None and self.training:
-            return self._sampled(histories, self.negatives.draw())
+            return self._sampled(histories, self.negatives.draw(histories.items.device))
         vectors = self.decoder.items()
         log_weights = self.concepts(vectors)
         latent = self.latent(histories, log_weights)
@@ -74,12 +74,13 @@ class VAE(nn.Module):
         """
         n_items, n_dims = self.decoder.items.weight.shape
         n_concepts = len(self.concepts.weight)
-        rows = n_items
+        rows, drawing = n_items, 0
         if self.negatives is not None:
             rows = min(n_items, n_events + self.negatives.n_draws)
+            drawing = 48 * self.negatives.n_draws
         per_row, per_user = 6 * n_dims + 8 * n_concepts, 10 * n_dims * n_concepts
         floats = rows * per_row + n_users * per_user + 10 * n_events * n_concepts
-        return 4 * floats + block_bytes(n_concepts, rows)
+        return 4 * floats + block_bytes(n_concepts, rows) + drawing
 
     def _sampled(self, histories: Histories, drawn: Draw) -> Elbo:
         """The bound from the items of the batch and those drawn; no others are touched."""

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from macrid.parts.items import ItemVectors, unit
 
 Assignment = Literal["soft", "mode"]
-Sampling = Literal["relaxed", "none"]
+Sampling = Literal["relaxed", "straight-through", "none"]
 
 
 class Prototypes(nn.Module):
@@ -18,13 +18,15 @@ class Prototypes(nn.Module):
 
     :math:`p(C_i = k) \propto \exp(\cos(h_i, m_k) / \tau)` (Ma et al., 2019, Eq. 6). In training the
     assignment is a sample relaxed by the Gumbel-softmax trick at temperature 1, drawn once per step
-    for everybody in the batch; it is never made discrete, as in the authors' code.
+    for everybody in the batch. The authors' code leaves it at that; made discrete, as in the paper,
+    the concept that came out largest is alone, with the gradient of its relaxed log-weight.
 
     Args:
         items: The item vectors, shared with the decoder.
         n_concepts: Number of prototypes.
         tau: Temperature of the cosines.
-        sampling: ``"relaxed"`` adds Gumbel noise in training; ``"none"`` does not.
+        sampling: ``"relaxed"`` adds Gumbel noise in training, ``"straight-through"`` goes on to
+            the one concept that is largest then; ``"none"`` adds no noise.
         assignment: After training, ``"soft"`` uses the probabilities (the authors' code),
             ``"mode"`` the most probable concept alone (their paper).
 
@@ -70,9 +72,18 @@ class Prototypes(nn.Module):
         # Never in half precision: a cosine is divided by tau, its rounding error with it.
         with torch.autocast(self.weight.device.type, enabled=False):
             logits = asked @ prototypes.T / self.tau
-        if self.training and self.sampling == "relaxed":
+        if self.training and self.sampling != "none":
             uniform = torch.rand_like(logits).clamp_min(torch.finfo(logits.dtype).tiny)
             logits = logits - (-uniform.log()).log()  # Gumbel(0, 1)
-        if not self.training and self.assignment == "mode":
-            return F.one_hot(logits.argmax(-1), logits.shape[1]).to(logits.dtype).log()
-        return F.log_softmax(logits, dim=-1)
+        log_weights = F.log_softmax(logits, dim=-1)
+        discrete = (
+            self.sampling == "straight-through" if self.training else self.assignment == "mode"
+        )
+        return _one_hot(log_weights) if discrete else log_weights
+
+
+def _one_hot(log_weights: Float[Tensor, "item concept"]) -> Float[Tensor, "item concept"]:
+    """Log-weights of the largest alone, with the gradient that it had among the others."""
+    largest = log_weights.argmax(-1, keepdim=True)
+    own = log_weights.gather(1, largest)
+    return torch.full_like(log_weights, -torch.inf).scatter(1, largest, own - own.detach())

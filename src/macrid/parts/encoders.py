@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from macrid.data.histories import Histories
 from macrid.parts.events import weighted_bag
 from macrid.parts.items import MIN_LENGTH
+from macrid.parts.onehot import by_concept, one_concept
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,11 @@ class ConceptEncoder(nn.Module):
                 the whole catalogue.
         """
         table = self.context if rows is None else F.embedding(rows, self.context, sparse=True)
+        n_concepts = log_weights.shape[1]
+        if (concept := one_concept(log_weights)) is not None:
+            # Each concept sees its own events alone, so that an event is summed once, not K times.
+            histories = by_concept(histories, concept, n_concepts)
+            log_weights = log_weights.gather(1, concept[:, None])
         # (concept, nnz): an event's few concepts side by side would leave vector units idle.
         view = log_weights.index_select(0, histories.items).exp().T.contiguous()
         squares = view.new_zeros(len(view), len(histories))
@@ -89,6 +95,6 @@ class ConceptEncoder(nn.Module):
             view = view * (torch.rand_like(view) >= self.dropout)
         # A bag of a scaled view is the scaled bag: people are fewer than their events.
         bag = weighted_bag(table, view, histories) / lengths.T[..., None]
-        hidden = torch.tanh(bag + self.bias)
+        hidden = torch.tanh(bag.reshape(-1, n_concepts, bag.shape[-1]) + self.bias)
         mean, minus_log_var = self.head(hidden).to(hidden.dtype).chunk(2, dim=-1)
         return Gaussian(mean, -minus_log_var)

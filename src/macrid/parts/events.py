@@ -153,5 +153,6 @@ def _products(people: Tensor, table: Tensor, histories: Histories) -> Tensor:
 def _gathered_products(people: Tensor, table: Tensor, histories: Histories) -> Tensor:
     """The same, for devices that lack the sparse kernel."""
     pairs = zip(histories.users.split(_CHUNK), histories.items.split(_CHUNK), strict=True)
-    products = [torch.einsum("ekd,ed->ke", people[users], table[items]) for users, items in pairs]
+    with torch.autocast(people.device.type, enabled=False):
+        products = [torch.einsum("ekd,ed->ke", people[user], table[item]) for user, item in pairs]
     return torch.cat(products, dim=1)

@@ -13,7 +13,7 @@ is how exponentials are kept in range and, once the normaliser is known, made pr
 
 from collections.abc import Iterator
 from itertools import pairwise, starmap
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -21,12 +21,15 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from macrid.data.histories import Histories
+from macrid.parts.onehot import parts_of
 
 # A block's logits stay near the processor's caches; measured best at 4 to 8 MiB.
 _BLOCK_BYTES = 7 * 2**20
-# People in a block at the least, and the most that a block may take; of fewer, products are slow.
+# People in a block, or all there are, unless it took more than that.
 _FEWEST, _MOST_BYTES = 64, 128 * 2**20
 _LANES = 16  # matrix products are up to a half faster at such widths
+# Parts have other sizes in each step, and half precision compiles products for each: round them up.
+_SIZES = 64
 # exp(-80) is still a normal float32: with logits in ±40 no maximum has to be looked for.
 SAFE = 40.0
 _NEVER = -1e30  # stands for log 0 where an infinity times 0 would be NaN
@@ -60,6 +63,14 @@ def mixture_log_likelihood(
     return _MixtureLogLikelihood.apply(z, vectors, log_weights, histories, block)
 
 
+class _Products(NamedTuple):
+    """What is multiplied in a part of the catalogue, and the events that fall into it."""
+
+    people: Tensor  # a row per person and concept
+    items: Tensor
+    histories: Histories
+
+
 class _MixtureLogLikelihood(torch.autograd.Function):
     """Two ways to one gradient, which is why there are two passes over the same products.
 
@@ -68,6 +79,8 @@ class _MixtureLogLikelihood(torch.autograd.Function):
     They assume that everybody's likelihood counts alike in the loss, as in a mean. In a larger
     catalogue, or if they do not count alike, logits are computed again in the backward pass, in
     blocks of items: four products, and no more memory than a block's.
+
+    The catalogue is one part, or a part per concept where each item belongs to one: 1/K of it all.
     """
 
     @staticmethod
@@ -79,68 +92,99 @@ class _MixtureLogLikelihood(torch.autograd.Function):
         histories: Histories,
         block: int | None,
     ) -> Tensor:
-        ctx.dtype, ctx.histories, ctx.block = product_dtype(z), histories, block
+        ctx.dtype, ctx.lengths, ctx.block = product_dtype(z), histories.lengths, block
+        ctx.parts, ctx.shape = parts_of(log_weights, histories), log_weights.shape
         # |z·h| ≤ |z||h|, and log-weights are at most 0.
         bound = float(z.norm(dim=-1).max() * vectors.norm(dim=-1).max()) if len(z) else 0.0
         bounded = bound <= SAFE
         shift = z.new_full((len(z),), -bound if bounded else 0.0)
-        people = wide_people(z, shift, ctx.dtype)
-        items = wide_items(vectors, log_weights, ctx.dtype)
-        at_once = people_at_once(people, items, len(z))
-        if block is None and at_once and bounded and any(ctx.needs_input_grad):
-            likelihood, log_total, *ctx.grads = _in_one_pass(people, items, histories, at_once)
+        room = _SIZES if len(ctx.parts) > 1 else 1
+        items = [
+            wide_items(vectors[rows], log_weights[rows, concepts], ctx.dtype, room)
+            for rows, concepts, _ in ctx.parts
+        ]
+        products = _products(ctx, z, shift, items)
+        n_logits = sum(len(part.people) * len(part.items) for part in products)
+        at_once = people_at_once(len(z), n_logits, ctx.dtype)
+        enough = at_once >= min(_FEWEST, len(z)) > 0  # of fewer people, products are slow
+        if block is None and enough and bounded and any(ctx.needs_input_grad):
+            observed, log_total, ctx.grads = _in_one_pass(products, ctx.lengths, at_once)
         else:
-            likelihood, log_total = _forward(people, items, histories, block, bounded)
-            ctx.grads = ()
-        ctx.save_for_backward(z, items, log_total - shift)
-        return likelihood
+            sums = [_forward(part, block, bounded=bounded) for part in products]
+            observed, log_total = map(torch.stack, zip(*sums, strict=True))
+            observed, log_total, ctx.grads = observed.sum(0), log_total.logsumexp(0), None
+        ctx.save_for_backward(z, log_total - shift, *items)
+        return observed - log_total * ctx.lengths
 
     @staticmethod
     @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, *grads: Tensor
     ) -> tuple[Tensor | None, ...]:
-        z, items, log_total = ctx.saved_tensors
-        (grad,), (n_concepts, n_dims) = grads, z.shape[1:]
-        if ctx.grads and bool((grad == grad[0]).all()):
-            grad_people, grad_items = ctx.grads[0] * grad[0], ctx.grads[1] * grad[0]
+        (grad,), (z, log_total, *items), scale = grads, ctx.saved_tensors, 1.0
+        if ctx.grads and bool((grad == grad[:1]).all()):
+            gradients, scale = ctx.grads, grad[0]
         else:
-            people = wide_people(z, -log_total, ctx.dtype)
-            grad_people, grad_items = _backward(people, items, ctx.histories, ctx.block, grad)
-        grad_z = grad_people[:, :n_dims].view_as(z)
-        grad_vectors, grad_weights, _ = grad_items.tensor_split((n_dims, n_dims + n_concepts), 1)
+            products = _products(ctx, z, -log_total, items)
+            gradients = [_backward(part, ctx.lengths, ctx.block, grad) for part in products]
+        n_dims = z.shape[-1]
+        grad_z, grad_weights = torch.zeros_like(z), z.new_zeros(ctx.shape)
+        grad_vectors = z.new_empty(len(grad_weights), n_dims)
+        for (rows, concepts, _), (by_people, by_items) in zip(ctx.parts, gradients, strict=True):
+            mine, (n_items, n_concepts) = grad_z[:, concepts], grad_weights[rows, concepts].shape
+            mine.copy_(by_people[:, :n_dims].view_as(mine)).mul_(scale)
+            grad_vectors[rows] = by_items[:n_items, :n_dims] * scale
+            by_weights = by_items[:n_items, n_dims : n_dims + n_concepts]
+            grad_weights[rows, concepts] = by_weights * scale
         return grad_z, grad_vectors, grad_weights, None, None
 
 
+def _products(ctx: Any, z: Tensor, shift: Tensor, items: list[Tensor]) -> list[_Products]:
+    """Of each part, with ``shift`` added to all logits of a person."""
+    return [
+        _Products(wide_people(z[:, part.concepts], shift, ctx.dtype), theirs, part.histories)
+        for part, theirs in zip(ctx.parts, items, strict=True)
+    ]
+
+
 def _in_one_pass(
-    people: Tensor, items: Tensor, histories: Histories, at_once: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Likelihood, normaliser, and the gradients of the likelihoods' sum, in blocks of people."""
-    n_concepts, n_items = len(people) // len(histories), len(items)
-    concepts = torch.arange(n_concepts, device=people.device)[:, None]
-    buffer = people.new_empty(at_once * n_concepts, n_items)
-    observed = people.new_zeros(len(histories), dtype=sum_dtype(people))
+    parts: list[_Products], lengths: Tensor, at_once: int
+) -> tuple[Tensor, Tensor, list[tuple[Tensor, Tensor]]]:
+    """Observed logits, normaliser, and the gradients of the likelihoods' sum, by people."""
+    n_concepts, kind = len(parts[0].people) // len(lengths), sum_dtype(parts[0].people)
+    concepts = torch.arange(n_concepts, device=lengths.device)[:, None]
+    buffers = [mine.new_empty(at_once * n_concepts, len(items)) for mine, items, _ in parts]
+    observed = torch.zeros_like(lengths, dtype=kind)
     total = torch.zeros_like(observed)
-    grad_people = torch.empty_like(people, dtype=total.dtype)
-    grad_items = torch.zeros_like(items, dtype=total.dtype)
-    for who, rows, events in row_ranges(histories, n_concepts, at_once):
-        mine, lengths = people[rows], histories.lengths[who].to(total.dtype)
-        joint = torch.mm(mine, items.T, out=buffer[: len(mine)])
-        users = histories.users[events]
-        where = ((users - who.start) * n_concepts + concepts) * n_items + histories.items[events]
-        positives = joint.take(where).to(total.dtype)
-        observed.index_add_(0, users, positives.logsumexp(0))
-        sums = joint.exp_().sum(1).view(-1, n_concepts).sum(1, dtype=total.dtype)
+    grads = [
+        (torch.empty_like(people, dtype=kind), torch.zeros_like(items, dtype=kind))
+        for people, items, _ in parts
+    ]
+    ranges = [row_ranges(part.histories, n_concepts, at_once) for part in parts]
+    for of_parts in zip(*ranges, strict=True):
+        who, rows, _ = of_parts[0]
+        n, blocks = lengths[who].to(kind), []
+        sums = torch.zeros_like(n)
+        for part, buffer, (_, _, events) in zip(parts, buffers, of_parts, strict=True):
+            users, seen = part.histories.users[events], part.histories.items[events]
+            mine = part.people[rows]
+            joint = torch.mm(mine, part.items.T, out=buffer[: len(mine)])
+            where = ((users - who.start) * n_concepts + concepts) * len(part.items) + seen
+            positives = joint.take(where).to(kind)
+            observed.index_add_(0, users, positives.logsumexp(0))
+            sums += joint.exp_().sum(1).view(-1, n_concepts).sum(1, dtype=kind)
+            blocks.append((joint, where, positives.softmax(0), users - who.start))
         total[who] = sums.log()
         # d likelihood / d a_uki = x_ui r_uki - n_u p_uki, where r is the share of a concept in an
         # item's probability. The block holds (p - x r / n) times the sum of its person's
         # exponentials, so that people carry the rest.
-        taken = positives.softmax(0) * -(sums / lengths)[users - who.start]
-        joint.put_(where, taken.to(joint.dtype), accumulate=True)
-        factor = (-lengths / sums).repeat_interleave(n_concepts)[:, None]
-        torch.mul(joint @ items, factor, out=grad_people[rows])
-        grad_items += joint.T @ (mine * factor).to(mine.dtype)
-    return observed - total * histories.lengths, total, grad_people, grad_items
+        each, factor = -sums / n, (-n / sums).repeat_interleave(n_concepts)[:, None]
+        for part, (grad_people, grad_items), block in zip(parts, grads, blocks, strict=True):
+            joint, where, shares, users = block
+            joint.put_(where, (shares * each[users]).to(joint.dtype), accumulate=True)
+            torch.mul(joint @ part.items, factor, out=grad_people[rows])
+            grad_items += joint.T @ (part.people[rows] * factor).to(joint.dtype)
+    return observed, total, grads
 
 
 def row_ranges(
@@ -154,14 +198,13 @@ def row_ranges(
         yield slice(start, end), slice(start * n_concepts, end * n_concepts), events
 
 
-def _forward(
-    people: Tensor, items: Tensor, histories: Histories, block: int | None, bounded: bool
-) -> tuple[Tensor, Tensor]:
-    """Likelihood and normaliser of each person, in blocks of items."""
+def _forward(part: _Products, block: int | None, *, bounded: bool) -> tuple[Tensor, Tensor]:
+    """Observed logits and normaliser of each person in one part, in blocks of items."""
+    people, n_people = part.people, len(part.histories)
     sums = sum_dtype(people)
-    observed = people.new_zeros(len(histories), dtype=sums)
+    observed = people.new_zeros(n_people, dtype=sums)
     total = people.new_full((len(people),), 0.0 if bounded else -torch.inf, dtype=sums)
-    for _, users, where, joint in _blocks_of_items(people, items, histories, block):
+    for _, users, where, joint in _blocks_of_items(part, block):
         observed.index_add_(0, users, joint.take(where).to(sums).logsumexp(0))
         if bounded:
             total += joint.exp_().sum(1)
@@ -169,24 +212,21 @@ def _forward(
             top = joint.amax(1, keepdim=True)
             rest = joint.sub_(top).exp_().sum(1).to(sums).log()
             total = torch.logaddexp(total, rest + top.squeeze(1))
-    total = (
-        (total.log() if bounded else total)
-        .unflatten(0, (len(histories), -1 if len(histories) else 1))
-        .logsumexp(1)
-    )
-    return observed - total * histories.lengths, total
+    total = total.log() if bounded else total
+    return observed, total.unflatten(0, (n_people, -1 if n_people else 1)).logsumexp(1)
 
 
 def _backward(
-    people: Tensor, items: Tensor, histories: Histories, block: int | None, grad: Tensor
+    part: _Products, lengths: Tensor, block: int | None, grad: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Gradients of people and items; people's shift makes each exponential a probability."""
-    lengths = histories.lengths.to(grad.dtype)
-    factor = (grad * -lengths).repeat_interleave(len(people) // len(histories))[:, None]
+    people, items, _ = part
+    lengths = lengths.to(grad.dtype)
+    factor = (grad * -lengths).repeat_interleave(len(people) // max(len(lengths), 1))[:, None]
     scaled = (people * factor).to(people.dtype)
     grad_people = torch.zeros_like(people, dtype=grad.dtype)
     grad_items = torch.empty_like(items, dtype=grad.dtype)
-    for rows, users, where, joint in _blocks_of_items(people, items, histories, block):
+    for rows, users, where, joint in _blocks_of_items(part, block):
         # The block holds p - x r / n.
         taken = joint.take(where).to(grad.dtype).softmax(0) / -lengths[users]
         joint.exp_().put_(where, taken.to(joint.dtype), accumulate=True)
@@ -210,19 +250,27 @@ def wide_people(z: Tensor, shift: Tensor, dtype: torch.dtype) -> Tensor:
     return wide.flatten(0, 1)
 
 
-def wide_items(vectors: Tensor, log_weights: Tensor, dtype: torch.dtype) -> Tensor:
-    """Items' vectors, their log-assignments, and two ones for the shift."""
-    n_dims, n_concepts = vectors.shape[1], log_weights.shape[1]
-    wide = vectors.new_zeros(len(vectors), _width(n_dims, n_concepts), dtype=dtype)
-    wide[:, :n_dims] = vectors
-    wide[:, n_dims : n_dims + n_concepts] = log_weights.clamp_min(_NEVER)
+def wide_items(vectors: Tensor, log_weights: Tensor, dtype: torch.dtype, room: int = 1) -> Tensor:
+    """Items' vectors, their log-assignments, and two ones for the shift.
+
+    Items of weight 0 follow until their number is a multiple of ``room``.
+    """
+    (n_items, n_dims), n_concepts = vectors.shape, log_weights.shape[1]
+    wide = vectors.new_zeros(_up(n_items, room), _width(n_dims, n_concepts), dtype=dtype)
+    wide[:n_items, :n_dims] = vectors
+    wide[:n_items, n_dims : n_dims + n_concepts] = log_weights.clamp_min(_NEVER)
+    wide[n_items:, n_dims : n_dims + n_concepts] = _NEVER
     wide[:, n_dims + n_concepts : n_dims + n_concepts + 2] = 1.0
     return wide
 
 
 def _width(n_dims: int, n_concepts: int) -> int:
     """Room for vectors, log-assignments and the shift, rounded up to what processors like."""
-    return -(-(n_dims + n_concepts + 2) // _LANES) * _LANES
+    return _up(n_dims + n_concepts + 2, _LANES)
+
+
+def _up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
 
 
 def block_bytes(n_concepts: int, n_items: int) -> int:
@@ -231,20 +279,20 @@ def block_bytes(n_concepts: int, n_items: int) -> int:
     return max(_BLOCK_BYTES, fewest if fewest <= _MOST_BYTES else 0)
 
 
-def people_at_once(people: Tensor, items: Tensor, batch: int) -> int:
-    """How many people's logits stay near the caches; 0 if too few to make good products."""
-    each = len(people) // max(batch, 1) * len(items) * people.element_size()
-    fitting = min(max(_BLOCK_BYTES // max(each, 1), _FEWEST), batch)
-    return fitting if fitting * each <= _MOST_BYTES else 0
+def people_at_once(batch: int, n_logits: int, dtype: torch.dtype) -> int:
+    """How many people's logits stay near the caches; if those are few, as many as have room."""
+    each = max(n_logits // max(batch, 1) * dtype.itemsize, 1)
+    return min(max(_BLOCK_BYTES // each, min(_FEWEST, _MOST_BYTES // each)), batch)
 
 
 def _blocks_of_items(
-    people: Tensor, items: Tensor, histories: Histories, block: int | None
+    part: _Products, block: int | None
 ) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
     """Ranges of items; the people of the positives among them, where those lie, all logits.
 
     The logits, (batch · concept, item), stand in the same memory for every block.
     """
+    people, items, histories = part
     n_rows, n_concepts = len(people), len(people) // max(len(histories), 1)
     block = block or max(_BLOCK_BYTES // (max(n_rows, 1) * people.element_size()), 128)
     order, buffer = histories.by_item, people.new_empty(n_rows * min(block, len(items)))

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from macrid.data.histories import Histories
@@ -37,7 +37,7 @@ class Draw:
     log_weight: Float[Tensor, " drawn"]
 
 
-class Negatives(nn.Module):
+class Negatives:
     """Draws items by how often people have them, or by their rank alone.
 
     Args:
@@ -54,15 +54,8 @@ class Negatives(nn.Module):
         [0.6, 0.1, 0.2, 0.1]
     """
 
-    probability: Tensor
-    cumulative: Tensor
-
     def __init__(self, n_items: int, n_draws: int, proposal: Proposal = "popularity") -> None:
-        super().__init__()
         self.n_draws, self.proposal = n_draws, proposal
-        # Not saved: they are about the training data, and of no use to a trained model.
-        for name in ("probability", "cumulative"):
-            self.register_buffer(name, torch.empty(n_items, dtype=torch.float64), persistent=False)
         self.follow(torch.zeros(n_items, dtype=torch.long))
 
     def follow(self, counts: Int[Tensor, " item"]) -> None:
@@ -74,17 +67,18 @@ class Negatives(nn.Module):
                 len(counts), dtype=weight.dtype, device=counts.device
             )
             weight = ((rank + 2) / (rank + 1)).log()
-        self.probability.copy_(weight / weight.sum())
-        self.cumulative.copy_(self.probability.cumsum(0))
+        # No buffers: of no use to a trained model, and in a precision that not every GPU has.
+        self.probability = weight / weight.sum()
+        self.cumulative = self.probability.cumsum(0)
 
-    def draw(self) -> Draw:
-        """A new sample."""
-        uniform = torch.rand(self.n_draws, dtype=torch.float64, device=self.cumulative.device)
+    def draw(self, device: torch.device | str = "cpu") -> Draw:
+        """A new sample, for use on some device."""
+        uniform = torch.rand(self.n_draws, dtype=torch.float64)
         drawn = torch.searchsorted(self.cumulative, uniform, right=True)
         drawn = drawn.clamp_(max=len(self.cumulative) - 1)  # rounding may leave the last below 1
         rows, times = drawn.unique(return_counts=True)
         weight = times / (self.n_draws * self.probability[rows])
-        return Draw(rows, weight.log().float())
+        return Draw(rows.to(device), weight.log().float().to(device))
 
 
 def sampled_log_likelihood(
@@ -104,7 +98,8 @@ def sampled_log_likelihood(
         vectors: Vectors of the items drawn.
         log_weights: Their log-assignments, plus the log of how many items each stands for.
         own: The exact logit of each event's item.
-        histories: Whose likelihood is asked for; only who has how many events is read.
+        histories: Whose likelihood is asked for, each item once per person; only who has how many
+            events is read.
         columns: Where each event's item is among those drawn, ``-1`` if it is not.
 
     Example:
@@ -132,6 +127,7 @@ class _SampledLogLikelihood(torch.autograd.Function):
     ) -> Tensor:
         dtype = product_dtype(z)
         bound = float(z.norm(dim=-1).max() * vectors.norm(dim=-1).max()) if z.numel() else 0.0
+        bound = max(bound, float(own.max())) if len(own) else bound  # of items that were not drawn
         shift = z.new_full((len(z),), -bound if bound <= SAFE else 0.0)
         ctx.inputs = (
             wide_people(z, shift, dtype),
@@ -151,7 +147,7 @@ class _SampledLogLikelihood(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         (grad,) = grads
         if bool((grad == grad[:1]).all()):
-            people, items, own = (each * grad[:1] for each in ctx.grads)
+            people, items, own = (each * grad[:1].sum() for each in ctx.grads)
         else:
             _, people, items, own = _in_one_pass(grad, ctx.bounded, *ctx.inputs)
         n_concepts, n_dims = ctx.shape[1:]
@@ -171,7 +167,7 @@ def _in_one_pass(
     """Likelihood, and the gradients of people, items and own logits, in blocks of people."""
     batch, n_items = len(histories), len(items)
     n_concepts = len(people) // max(batch, 1)
-    at_once = people_at_once(people, items, batch) or 1
+    at_once = max(people_at_once(batch, len(people) * n_items, people.dtype), 1)
     concepts = torch.arange(n_concepts, device=people.device)[:, None]
     buffer = people.new_empty(at_once * n_concepts, n_items)
     likelihood = people.new_zeros(batch, dtype=sum_dtype(people))
