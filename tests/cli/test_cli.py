@@ -83,6 +83,15 @@ class TestTrain:
             "model.safetensors",
         }
 
+    def test_a_recipe_is_named_on_the_way_and_on_the_model_card(self, log, tmp_path, capsys):
+        fast = ["train", str(log), "--out", str(tmp_path / "m"), "--recipe", "fast", *QUICK]
+        assert run([*fast, "--no-baselines"]) == 0
+        assert "by the fast recipe: epochs 2, learning_rate 0.004" in capsys.readouterr().err
+        card = (tmp_path / "m" / "README.md").read_text()
+        assert "- recipe: fast\n- epochs: 2\n" in card
+        assert "- schedule: cosine\n" in card
+        assert "- start: spectrum\n" in card
+
     def test_json_is_one_document_on_stdout(self, log, tmp_path, capsys):
         assert run(["train", str(log), "--out", str(tmp_path / "m"), "--json", *QUICK]) == 0
         assert json.loads(capsys.readouterr().out)["model"] == "macridvae"
@@ -458,6 +467,7 @@ class TestBadInput:
             (["--epochs", "0"], ["epochs", "1"]),
             (["--learning-rate", "0"], ["learning_rate"]),
             (["--precision", "8"], ["precision", "bf16"]),
+            (["--recipe", "slow"], ["recipe", "'fast'"]),
             (["--device", "tpu"], ["device", "cpu"]),
             (["--threads", "0"], ["threads"]),
             (["--metrics", "auc"], ["auc", "ndcg@k"]),

@@ -155,7 +155,7 @@ def test_a_folder_that_cannot_be_replaced_is_refused_before_anything_is_made(
     tmp_path, monkeypatch, what
 ):
     monkeypatch.chdir(tmp_path)
-    target = Path({"here": ".", "mount": "/proc"}.get(what, "link"))
+    target = Path({"here": ".", "mount": "/dev"}.get(what, "link"))
     if what in ("link", "dangling"):
         empty = tmp_path / "empty"
         target.symlink_to(empty)

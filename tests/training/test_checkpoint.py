@@ -56,6 +56,37 @@ def test_a_run_taken_up_again_is_one_that_was_never_interrupted(tmp_path, done, 
     assert_same_run(resumed, at_once, tmp_path / "two", tmp_path / "one")
 
 
+def test_a_fast_run_taken_up_again_is_one_that_was_never_interrupted(tmp_path):
+    """Rate, moments, average and best epoch: killed after epoch 2 of 5, that many are left."""
+    recipe = {"recipe": "fast", "epochs": 5}
+    at_once = fit(tmp_path / "one", **recipe)
+    stop_after(2, tmp_path / "two", **recipe)
+    resumed = fit(tmp_path / "two", resume=True, **recipe)
+    assert_same_run(resumed, at_once, tmp_path / "two", tmp_path / "one")
+
+
+def stop_after(done, folder, **options):
+    """A run that is interrupted when its log has so many rows."""
+    whole = KeepBest.on_train_epoch_end
+
+    def interrupted(self, *args):
+        whole(self, *args)
+        if len(self.rows) == done:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(KeepBest, "on_train_epoch_end", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fit(folder, **options)
+    assert len(log_without_seconds(folder)) == done + 1
+
+
+def test_a_run_whose_rate_falls_by_its_epochs_is_another_with_more_of_them(tmp_path):
+    fit(tmp_path, epochs=1, schedule="cosine")
+    with pytest.raises(DataError, match="was started with other epochs"):
+        fit(tmp_path, epochs=2, schedule="cosine", resume=True)
+
+
 def test_resuming_changes_nothing_for_one_who_has_nothing_to_resume(tmp_path):
     assert torch.equal(
         weights(fit(tmp_path / "new", epochs=1, resume=True)), weights(fit(None, epochs=1))

@@ -133,6 +133,71 @@ def test_a_fitted_network_is_in_test_mode():
     assert not network.training
 
 
+# The fast recipe's parts
+
+
+def test_the_average_is_what_is_measured_and_kept(tmp_path):
+    """By hand: the weights after each step of a run, averaged; their best epoch is the model's."""
+    options = {"epochs": 3, "average": 0.9, "folder": tmp_path}
+    seen = []
+
+    class Watch(torch.optim.Adam):
+        def step(self, closure=None):
+            value = super().step(closure)
+            seen.append([weight.detach().clone() for weight in self.param_groups[0]["params"]])
+            return value
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim, "Adam", Watch)
+        model = fit(**options)
+    mean = seen[0]
+    epochs = [mean]
+    for number, weights_now in enumerate(seen[1:], start=2):
+        mean = [0.9 * old + 0.1 * new for old, new in zip(mean, weights_now, strict=True)]
+        epochs += [mean] if number % 4 == 0 else []
+    best = epochs[model.training["best_epoch"]]
+    torch.testing.assert_close(weights(model), torch.cat([weight.flatten() for weight in best]))
+
+    people = planted.split().validation
+    fold_in, held_out = (
+        np.split(table.columns, table.offsets[1:-1]) for table in (people.fold_in, people.held_out)
+    )
+    scores = model.scores(people.fold_in.histories()).tolist()
+    ndcg = np.mean(ndcg_at(100, scores, fold_in, held_out))
+    assert ndcg == pytest.approx(max(row["ndcg@100"] for row in log_of(tmp_path)), abs=1e-6)
+
+
+def test_an_average_does_not_change_the_weights_that_are_trained(tmp_path):
+    for decay in (0.0, 0.9):
+        fit(epochs=3, average=decay, folder=tmp_path / str(decay))
+    free, averaged = (log_of(tmp_path / str(decay)) for decay in (0.0, 0.9))
+    assert [row["loss"] for row in free] == [row["loss"] for row in averaged]
+    assert [row["ndcg@100"] for row in free] != [row["ndcg@100"] for row in averaged]
+
+
+def test_a_falling_rate_ends_at_rest(tmp_path):
+    network = network_of()
+    train(network, epochs=1, schedule="cosine")
+    constant = network_of()
+    train(constant, epochs=1)
+    moved, moved_more = (
+        sum((a - b).norm() for a, b in zip(n.parameters(), network_of().parameters(), strict=True))
+        for n in (network, constant)
+    )
+    assert 0 < moved < moved_more
+
+
+def test_the_faithful_recipe_is_no_recipe_to_the_bit():
+    assert torch.equal(weights(fit(epochs=2)), weights(fit(epochs=2, recipe="faithful")))
+
+
+def test_an_average_with_a_sampled_softmax_is_refused_and_without_it_the_recipe_goes():
+    sampled = {"softmax": "sampled:5"}
+    with pytest.raises(SettingsError, match="set average to 0"):
+        fit(model=sampled, recipe="fast", epochs=1)
+    assert fit(model=sampled, recipe="fast", epochs=1, average=0).training["epochs_run"] == 1
+
+
 # The log
 
 

@@ -54,6 +54,15 @@ def test_the_terms_are_gradients_moments_the_best_weights_and_the_most_at_one_ti
     assert training_bytes(net, train, TrainingSettings(batch_size=10), **more) == expected
 
 
+def test_an_average_is_one_copy_of_the_weights_more():
+    train, net = planted.split().train, TakesAKilobyte(10, 100)
+    free, averaged = (
+        training_bytes(net, train, TrainingSettings(batch_size=10, average=decay), **more)
+        for decay, more in ((0.0, {"optimiser_floats": 3}), (0.9, {}))
+    )
+    assert averaged == free == 5 * 4_000 + 1024 * 10
+
+
 def test_more_people_per_step_than_there_are_need_no_more():
     assert estimate(10**6) == estimate(planted.split().train.n_users)
 

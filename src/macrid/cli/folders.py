@@ -61,8 +61,9 @@ def check_space(out: Path, model: Recommender, n_items: int) -> None:
     Raises:
         ArtifactError: If it does not.
     """
-    # A checkpoint is weights, Adam's two moments and the best weights; two while one is replaced.
-    copies = 9 if model.in_epochs else 1
+    # A checkpoint is weights, their average, Adam's two moments and the best weights; two while one
+    # is replaced.
+    copies = 11 if model.in_epochs else 1
     needed = copies * 4 * model.n_parameters(n_items) + 2**20
     free = shutil.disk_usage(out).free
     if free < needed:

@@ -18,7 +18,7 @@ from macrid.models.artifact import load
 from macrid.models.catalog import model_class
 from macrid.models.recommender import Recommender
 from macrid.training.run_files import discard_checkpoint
-from macrid.training.settings import TrainingSettings, no_options
+from macrid.training.settings import RECIPES, TrainingSettings, no_options
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,9 @@ def _train(
         f"training on {train.n_users:,} users, {train.n_items:,} items and {len(train):,} events; "
         f"the best epoch is chosen on {people:,} other users"
     )
+    if chosen := RECIPES[options.get("recipe", "faithful")]:
+        shown = ", ".join(f"{name} {options[name]}" for name in chosen)
+        note(f"by the {options['recipe']} recipe: {shown}")
     loop = {"folder": run.out, "resume": run.resume, "progress": True} if model.in_epochs else {}
     model.fit(split.train, split.validation, **options, **loop)
     measured = _measure(model, split, run)

@@ -332,7 +332,8 @@ def _merge(data: Interactions) -> Interactions:
     by_item = order_by(data.columns, data.n_items)
     order = by_item[order_by(data.rows[by_item], data.n_users)]  # by user, item, then as they stood
     new = np.diff(data.columns[order], prepend=-1) != 0
-    new[data.offsets[:-1]] = True
+    edges = data.offsets[:-1]
+    new[edges[edges < len(new)]] = True  # the last people may have no events left
     starts = np.flatnonzero(new)
     first = order[starts]
     weights, times = np.zeros(len(data), np.float32), data.timestamps

@@ -113,10 +113,8 @@ def number_ids(
         >>> ids.ids.to_list(), rows.tolist()
         ([7, 12], [0, 1, 0])
     """
-    if column.dtype != pl.String:
-        column = clean_ids(column, what)
     if column.dtype != pl.String or column.has_nulls():
-        column = clean_ids(column, what)
+        column = clean_ids(column, what, infer=infer)
     if column.dtype == pl.String:
         coded = column.cast(pl.Categorical(pl.Categories.random()))
         kinds = coded.unique()

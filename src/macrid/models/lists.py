@@ -3,8 +3,10 @@
 Only people's histories are in memory as a whole. A list is the same whatever the size of a part.
 """
 
+import glob
 import hashlib
 import io
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from macrid.parts.ranking import Ranker, TopRows, mask_rows, top_rows
 
 BATCH_SIZE = 256  # people ranked at a time
 PART_SIZE = 10_000  # people in a file
+_DIGITS = 12  # of an identity, in the name of a hidden folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +62,7 @@ class Lists:
         popular: One list, for whoever has no history.
         k: Length of each list.
         keep_seen: Whether a person's own items may be listed.
-        origin: Gives bytes of what else decides the lists: the model and its bans.
+        origin: Gives bytes of what else decides the lists: the model, its settings and its bans.
         part_size: People in a part.
 
     Example:
@@ -104,19 +107,21 @@ class Lists:
         """Write ``part-00000.parquet`` and so on into a folder that appears when all are there.
 
         Until then they lie in a hidden folder beside it. A run that was killed goes on from there
-        if it is started again with the same model, people and wishes.
+        if it is started again with the same model, people and wishes; others have hidden folders of
+        their own, which are removed when the lists are there.
 
         Args:
             folder: New or empty.
             done: Called with the number of people whose lists are written, after each part.
 
         Raises:
-            ArtifactError: If the folder holds something, or cannot be written.
+            ArtifactError: If `check_folder` refuses the folder, or it cannot be written.
         """
         folder = Path(folder)
         check_folder(folder)
-        aside = folder.with_name(f".{folder.name}.unfinished")
-        parts, identity = aside / "parts", self._identity()
+        identity = self._identity()
+        aside = _aside(folder, identity[:_DIGITS].decode())
+        parts = aside / "parts"
         try:
             if not (parts.is_dir() and _read(aside / "lists.sha256") == identity):
                 shutil.rmtree(aside, ignore_errors=True)
@@ -130,10 +135,14 @@ class Lists:
                     replace_file(path, content.getvalue())
                 if done is not None:
                     done(min((number + 1) * self.part_size, len(self.users)))
+            for torn in parts.glob(".part-*"):  # a run was killed while it wrote
+                torn.unlink()
             parts.replace(folder)
         except OSError as error:
             raise ArtifactError(f"cannot write lists to {folder}: {error.strerror}") from error
-        shutil.rmtree(aside, ignore_errors=True)
+        anybodys = _aside(Path(glob.escape(folder.name)), "[0-9a-f]" * _DIGITS)
+        for left in folder.parent.glob(anybodys.name):
+            shutil.rmtree(left, ignore_errors=True)
 
     def _top(self, batch: Histories) -> TopRows:
         """The lists of a batch; popular items for people without a history."""
@@ -178,17 +187,27 @@ def list_frame(top: TopRows, ids: pl.Series, items: pl.Series) -> pl.DataFrame:
 
 
 def check_folder(folder: Path) -> None:
-    """Make sure that lists may be written to a folder: it is new or empty.
+    """Make sure that lists may be written to a folder: it is new or empty, and can be replaced.
 
     Raises:
         ArtifactError: If it is not.
     """
+    if not folder.name or folder.is_symlink() or os.path.ismount(folder):
+        raise ArtifactError(
+            f"cannot write lists to {folder}: it is a link, a mount or the folder you are in, "
+            "which cannot be replaced in one step; name a new folder inside it"
+        )
     if folder.is_dir() and not any(folder.iterdir()):
         return
     if folder.exists() or not folder.parent.is_dir():
         raise ArtifactError(
             f"cannot write lists to {folder}: it must be a new or empty folder in one that exists"
         )
+
+
+def _aside(folder: Path, digits: str) -> Path:
+    """Where lists lie until they are all there: a place for each identity, by its first digits."""
+    return folder.with_name(f".{folder.name}.{digits}.unfinished")
 
 
 def _read(path: Path) -> bytes | None:

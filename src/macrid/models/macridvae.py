@@ -15,6 +15,7 @@ from macrid.data.interactions import Interactions, concat
 from macrid.data.splits import HeldOut
 from macrid.models.lists import Ranker
 from macrid.models.recommender import PRECISIONS, Recommender
+from macrid.models.spectrum import start_from_spectrum
 from macrid.models.vae import VAE
 from macrid.parts.concepts import Assignment, Prototypes, Sampling
 from macrid.parts.decoders import MixtureDecoder
@@ -148,8 +149,9 @@ class MacridVAE(Recommender):
             folder: Where the log and a checkpoint of each epoch go.
             resume: Go on from the checkpoint in ``folder``, if there is one.
             progress: Show a progress bar on stderr.
-            training: Fields of `TrainingSettings`: ``epochs=200, batch_size=500,
-                learning_rate=1e-3, patience=None, seed=98765, precision="32", device="auto",
+            training: Fields of `TrainingSettings`: ``recipe="faithful", epochs=200,
+                batch_size=500, learning_rate=1e-3, schedule="constant", average=0.0,
+                start="random", patience=None, seed=98765, precision="32", device="auto",
                 threads=None``.
         """
         from macrid.training.fit import Objective, fit_network  # Lightning takes seconds to import
@@ -173,6 +175,8 @@ class MacridVAE(Recommender):
             if self.network.negatives is not None:
                 counts = np.bincount(train.columns, minlength=train.n_items)
                 self.network.negatives.follow(torch.from_numpy(counts))
+            if settings.start == "spectrum":
+                start_from_spectrum(self.network, train)
             done = fit_network(
                 self.network,
                 train,

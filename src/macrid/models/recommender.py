@@ -302,12 +302,13 @@ class Recommender(ABC):
             popular=top_rows(popular[None], k),
             k=k,
             keep_seen=include_seen,
-            origin=lambda: self._origin(banned),
+            origin=lambda: self._origin(banned, ann=ann),
             part_size=part_size,
         )
 
-    def _origin(self, banned: Tensor) -> Iterator[bytes]:
-        """What was learned, and what may not be listed."""
+    def _origin(self, banned: Tensor, *, ann: bool) -> Iterator[bytes]:
+        """What was learned, how it is read, and what may not be listed."""
+        yield repr((self.name, self.get_params(), ann)).encode()
         yield banned.numpy().tobytes()
         for name, tensor in self.tensors().items():
             yield name.encode()

@@ -89,8 +89,10 @@ class Scan:
         allowed = torch.ones(n_items, dtype=torch.bool) if banned is None else ~banned
         rows = allowed.to(vectors.device).nonzero().flatten()
         concept = log_weights[rows].argmax(1)
-        # Who belongs to one concept wholly has a log-assignment of exactly 0 to it.
-        self.alone = bool((log_weights[rows, concept] == 0).all())
+        # Who belongs to one concept wholly has a log-assignment of 0 to it, and of -inf to the
+        # others: beside a soft one of nearly 1, which rounds to 0, theirs are finite and may count.
+        whole = bool((log_weights[rows, concept] == 0).all())
+        self.alone = whole and int(log_weights[rows].isfinite().sum()) == len(rows)
         if self.alone:
             rows = rows[concept.argsort(stable=True)]
         as_it_is = len(rows) == n_items and not self.alone

@@ -82,7 +82,7 @@ class KeepBest(Checkpoint):
         score = row[self.monitor] if self.monitor else row["epoch"]
         if score > self.best_score:
             self.best_score, self.best_epoch = score, row["epoch"]
-            weights = pl_module.network.state_dict()
+            weights = pl_module.kept.state_dict()
             self.best = {name: weight.detach().cpu().clone() for name, weight in weights.items()}
         if self.folder:
             replace_file(self.folder / LOG, _csv(self.rows).encode())

@@ -32,6 +32,7 @@ from macrid.training.lazy import LazyAdam
 from macrid.training.memory import Sized, check_training
 from macrid.training.objective import Network, kl_weight, squared_weights
 from macrid.training.progress import Bar, Lines
+from macrid.training.schedule import averaged, cosine
 from macrid.training.settings import TrainingSettings
 
 MONITOR, LIST_LENGTH = "ndcg@100", 100
@@ -86,7 +87,8 @@ def fit_network(  # noqa: PLR0913  what, on whom, how, where to
     Raises:
         TrainingDiverged: If a loss is NaN or infinite.
         DataError: If there is nobody to train on, or the checkpoint is damaged or of another run.
-        SettingsError: If the device is not there, or the run to resume is longer than ``epochs``.
+        SettingsError: If the device is not there, the run to resume is longer than ``epochs``, or
+            an average is asked of a network whose steps touch a few rows.
         TooLarge: If it would not fit into memory.
     """
     if not len(train):
@@ -95,8 +97,7 @@ def fit_network(  # noqa: PLR0913  what, on whom, how, where to
     if isinstance(network, Sized):
         check_training(network, train, settings, checkpointed=folder is not None)
     batches = training_batches(train, settings.batch_size, seed=settings.seed)
-    warmup = WARMUP_EPOCHS * len(batches)
-    module = _Module(network, objective, settings, warmup)
+    module = _Module(network, objective, settings, len(batches))
     patience = settings.patience if validation else None
     keeper = KeepBest(MONITOR if validation else None, folder, patience)
     checkpoint = keeper.resume_from(identity or {}, resume=resume)
@@ -137,21 +138,31 @@ class _Module(lightning.LightningModule):
     """The objective as Lightning wants it."""
 
     def __init__(
-        self, network: nn.Module, objective: Objective, settings: TrainingSettings, warmup: int
+        self, network: nn.Module, objective: Objective, settings: TrainingSettings, n_batches: int
     ) -> None:
         super().__init__()
         self.network, self.objective, self.settings = network, objective, settings
-        self.warmup = warmup
+        self.warmup, self.steps = WARMUP_EPOCHS * n_batches, settings.epochs * n_batches
+        self.average = averaged(network, settings.average) if settings.average else None
         self.row: dict[str, int | float] = {}  # of the epoch
         self.last: dict[str, int | float] = {}  # of the step
         self.ndcg: float | None = None
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    @property
+    def kept(self) -> nn.Module:
+        """What is measured and kept: the network, or the mean of its weights so far."""
+        return self.average.module if self.average else self.network
+
+    def configure_optimizers(self) -> Any:
         """Plain Adam; where gradients of the tables are sparse, so are its steps."""
-        rate = self.settings.learning_rate
+        rate, weights = self.settings.learning_rate, self.network.parameters()
         if getattr(self.network, "sparse", False):
-            return LazyAdam(self.parameters(), lr=rate)
-        return torch.optim.Adam(self.parameters(), lr=rate, fused=True)
+            adam = LazyAdam(weights, lr=rate)
+        else:
+            adam = torch.optim.Adam(weights, lr=rate, fused=True)
+        if self.settings.schedule == "constant":
+            return adam
+        return [adam], [{"scheduler": cosine(adam, self.steps), "interval": "step"}]
 
     def on_train_epoch_start(self) -> None:
         """Noise that depends on the seed and the epoch alone."""
@@ -179,10 +190,15 @@ class _Module(lightning.LightningModule):
         self.n_users += len(histories)
         return loss
 
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """The mean of the weights moves with them."""
+        if self.average:
+            self.average.update_parameters(self.network)
+
     def on_validation_epoch_start(self) -> None:
         """A fresh list of per-user values, and what ranks by the weights as they are now."""
         self.values: list[Tensor] = []
-        self.ranker = cast(Network, self.network).ranker()
+        self.ranker = cast(Network, self.kept).ranker()
 
     def validation_step(self, batch: Sequence[Histories]) -> None:
         """NDCG@100 of each validation user."""

@@ -40,14 +40,14 @@ def training_bytes(
 ) -> int:
     r"""About the memory that training takes beyond the network and the events, which are there.
 
-    For each weight a gradient, the optimiser's state and the copy of the best epoch; and then the
-    most that is needed at one time: by a step, or by a checkpoint, which Lightning puts together in
-    a buffer that grows by doubling.
+    For each weight a gradient, the optimiser's state, the copy of the best epoch and the moving
+    average, if there is one; and then the most that is needed at one time: by a step, or by a
+    checkpoint, which Lightning puts together in a buffer that grows by doubling.
 
     Args:
         network: A `Network` that is also `Sized`.
         train: Training users.
-        settings: Of these the batch size matters.
+        settings: Of these batch size and average matter.
         optimiser_floats: State of the optimiser for each weight; Adam has two moments.
         checkpointed: Whether every epoch is written down.
 
@@ -61,13 +61,14 @@ def training_bytes(
         4128
     """
     weights = sum(weight.numel() * weight.element_size() for weight in network.parameters())
+    copies = 2 + optimiser_floats + (settings.average > 0)
     n_users = min(settings.batch_size, train.n_users)
     n_events = round(n_users * len(train) / max(train.n_users, 1))
     at_once = (
         cast(Sized, network).step_bytes(n_users, n_events),
-        2 * (2 + optimiser_floats) * weights * checkpointed,
+        2 * copies * weights * checkpointed,
     )
-    return (2 + optimiser_floats) * weights + max(at_once)
+    return copies * weights + max(at_once)
 
 
 def check_training(
