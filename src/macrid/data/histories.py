@@ -64,7 +64,7 @@ class Histories:
     @cached_property
     def by_item(self) -> Int[Tensor, " nnz"]:
         """The order that sorts the interactions by item, people ascending."""
-        return self.items.argsort(stable=True)
+        return self.items.int().argsort(stable=True)  # twice as fast as of 64 bits
 
     def to(self, device: torch.device | str) -> "Histories":
         """The same histories on another device."""

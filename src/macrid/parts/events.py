@@ -60,7 +60,7 @@ class _WeightedBag(torch.autograd.Function):
     def forward(ctx: Any, table: Tensor, weights: Tensor, histories: Histories) -> Tensor:
         ctx.histories = histories
         ctx.save_for_backward(table, weights)
-        return _bags_of_items(table, weights, histories)
+        return bags_of_items(table, weights, histories)
 
     @staticmethod
     @once_differentiable
@@ -91,13 +91,13 @@ class _EventProducts(torch.autograd.Function):
         people, table = ctx.saved_tensors
         by_people, by_table, _ = ctx.needs_input_grad
         return (
-            _bags_of_items(table, grad, ctx.histories) if by_people else None,
+            bags_of_items(table, grad, ctx.histories) if by_people else None,
             _bags_of_people(people, grad, ctx.histories, len(table)) if by_table else None,
             None,
         )
 
 
-def _bags_of_items(table: Tensor, weights: Tensor, histories: Histories) -> Tensor:
+def bags_of_items(table: Tensor, weights: Tensor, histories: Histories) -> Tensor:
     """The derivative of the sum by the people, (batch, concept, dim)."""
     bags = [
         F.embedding_bag(
@@ -125,7 +125,7 @@ def _bags_of_people(people: Tensor, weights: Tensor, histories: Histories, n_ite
         people.flatten(0, 1),
         offsets,
         mode="sum",
-        per_sample_weights=weights[:, order].T.flatten(),
+        per_sample_weights=weights.index_select(1, order).T.flatten(),
         include_last_offset=True,
     )
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from macrid.data.histories import Histories
+from macrid.parts.events import bags_of_items
 from macrid.parts.onehot import parts_of
 
 # A block's logits stay near the processor's caches; measured best at 4 to 8 MiB.
@@ -108,7 +109,8 @@ class _MixtureLogLikelihood(torch.autograd.Function):
         at_once = people_at_once(len(z), n_logits, ctx.dtype)
         enough = at_once >= min(_FEWEST, len(z)) > 0  # of fewer people, products are slow
         if block is None and enough and bounded and any(ctx.needs_input_grad):
-            observed, log_total, ctx.grads = _in_one_pass(products, ctx.lengths, at_once)
+            theirs = [vectors[part.rows] for part in ctx.parts]
+            observed, log_total, ctx.grads = _in_one_pass(products, theirs, ctx.lengths, at_once)
         else:
             sums = [_forward(part, block, bounded=bounded) for part in products]
             observed, log_total = map(torch.stack, zip(*sums, strict=True))
@@ -133,9 +135,9 @@ class _MixtureLogLikelihood(torch.autograd.Function):
         for (rows, concepts, _), (by_people, by_items) in zip(ctx.parts, gradients, strict=True):
             mine, (n_items, n_concepts) = grad_z[:, concepts], grad_weights[rows, concepts].shape
             mine.copy_(by_people[:, :n_dims].view_as(mine)).mul_(scale)
-            grad_vectors[rows] = by_items[:n_items, :n_dims] * scale
-            by_weights = by_items[:n_items, n_dims : n_dims + n_concepts]
-            grad_weights[rows, concepts] = by_weights * scale
+            by_items = by_items[: n_dims + n_concepts, :n_items] * scale
+            grad_vectors[rows] = by_items[:n_dims].T
+            grad_weights[rows, concepts] = by_items[n_dims:].T
         return grad_z, grad_vectors, grad_weights, None, None
 
 
@@ -148,7 +150,7 @@ def _products(ctx: Any, z: Tensor, shift: Tensor, items: list[Tensor]) -> list[_
 
 
 def _in_one_pass(
-    parts: list[_Products], lengths: Tensor, at_once: int
+    parts: list[_Products], vectors: list[Tensor], lengths: Tensor, at_once: int
 ) -> tuple[Tensor, Tensor, list[tuple[Tensor, Tensor]]]:
     """Observed logits, normaliser, and the gradients of the likelihoods' sum, by people."""
     n_concepts, kind = len(parts[0].people) // len(lengths), sum_dtype(parts[0].people)
@@ -158,16 +160,17 @@ def _in_one_pass(
     observed = torch.zeros_like(lengths, dtype=kind)
     total = torch.zeros_like(observed)
     grads = [
-        (torch.empty_like(people, dtype=kind), torch.zeros_like(items, dtype=kind))
-        for people, items, _ in parts
+        (torch.empty_like(part.people, dtype=kind), torch.zeros_like(items, dtype=kind))
+        for part, items in zip(parts, across, strict=True)
     ]
     ranges = [row_ranges(part.histories, n_concepts, at_once) for part in parts]
+    shares = [[] for _ in parts]  # of concepts in their items' probabilities, (concept, event)
     for of_parts in zip(*ranges, strict=True):
         who, rows, _ = of_parts[0]
         n, blocks = lengths[who].to(kind), []
         sums = torch.zeros_like(n)
-        for part, items, buffer, (_, _, events) in zip(
-            parts, across, buffers, of_parts, strict=True
+        for part, items, buffer, share, (_, _, events) in zip(
+            parts, across, buffers, shares, of_parts, strict=True
         ):
             users, seen = part.histories.users[events], part.histories.items[events]
             mine = part.people[rows]
@@ -175,18 +178,26 @@ def _in_one_pass(
             where = ((users - who.start) * n_concepts + concepts) * len(part.items) + seen
             positives = joint.take(where).to(kind)
             observed.index_add_(0, users, positives.logsumexp(0))
-            sums += joint.exp_().sum(1).view(-1, n_concepts).sum(1, dtype=kind)
-            blocks.append((joint, where, positives.softmax(0), users - who.start))
+            share.append(positives.softmax(0))
+            weighted = joint.exp_() @ part.items
+            # The last dimension of items is 1, so that of their weighted sum is the sum of weights.
+            sums += weighted[:, -1].view(-1, n_concepts).sum(1, dtype=kind)
+            blocks.append((joint, weighted, where, users - who.start))
         total[who] = sums.log()
         # d likelihood / d a_uki = x_ui r_uki - n_u p_uki, where r is the share of a concept in an
         # item's probability. The block holds (p - x r / n) times the sum of its person's
         # exponentials, so that people carry the rest.
         each, factor = -sums / n, (-n / sums).repeat_interleave(n_concepts)[:, None]
-        for part, (grad_people, grad_items), block in zip(parts, grads, blocks, strict=True):
-            joint, where, shares, users = block
-            joint.put_(where, (shares * each[users]).to(joint.dtype), accumulate=True)
-            torch.mul(joint @ part.items, factor, out=grad_people[rows])
-            grad_items += joint.T @ (part.people[rows] * factor).to(joint.dtype)
+        for part, share, (grad_people, grad_items), block in zip(
+            parts, shares, grads, blocks, strict=True
+        ):
+            joint, weighted, where, users = block
+            torch.mul(weighted, factor, out=grad_people[rows])
+            joint.put_(where, (share[-1] * each[users]).to(joint.dtype), accumulate=True)
+            grad_items += (part.people[rows] * factor).T.to(joint.dtype).contiguous() @ joint
+    for part, theirs, share, (grad_people, _) in zip(parts, vectors, shares, grads, strict=True):
+        seen = bags_of_items(theirs, torch.cat(share, 1), part.histories)
+        grad_people[:, : theirs.shape[1]] += seen.flatten(0, 1)
     return observed, total, grads
 
 
@@ -222,19 +233,19 @@ def _forward(part: _Products, block: int | None, *, bounded: bool) -> tuple[Tens
 def _backward(
     part: _Products, lengths: Tensor, block: int | None, grad: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of people and items; people's shift makes each exponential a probability."""
+    """Gradients by people and, across, by items; the shift makes exponentials probabilities."""
     people, items, _ = part
     lengths = lengths.to(grad.dtype)
     factor = (grad * -lengths).repeat_interleave(len(people) // max(len(lengths), 1))[:, None]
-    scaled = (people * factor).to(people.dtype)
+    scaled = (people * factor).T.to(people.dtype).contiguous()
     grad_people = torch.zeros_like(people, dtype=grad.dtype)
-    grad_items = torch.empty_like(items, dtype=grad.dtype)
+    grad_items = grad.new_empty(items.shape[::-1])
     for rows, users, where, joint in _blocks_of_items(part, block):
         # The block holds p - x r / n.
         taken = joint.take(where).to(grad.dtype).softmax(0) / -lengths[users]
         joint.exp_().put_(where, taken.to(joint.dtype), accumulate=True)
         grad_people += joint @ items[rows]
-        grad_items[rows] = (joint.T @ scaled).to(grad.dtype)
+        grad_items[:, rows] = scaled @ joint
     return grad_people.mul_(factor), grad_items
 
 
@@ -248,8 +259,8 @@ def wide_people(z: Tensor, shift: Tensor, dtype: torch.dtype) -> Tensor:
     wide[..., :n_dims] = z
     wide[..., n_dims : n_dims + n_concepts] = torch.eye(n_concepts, device=z.device)
     coarse = shift.to(dtype)
-    wide[..., n_dims + n_concepts] = coarse[:, None]
-    wide[..., n_dims + n_concepts + 1] = (shift - coarse)[:, None]
+    wide[..., -2] = coarse[:, None]
+    wide[..., -1] = (shift - coarse)[:, None]
     return wide.flatten(0, 1)
 
 
@@ -263,7 +274,7 @@ def wide_items(vectors: Tensor, log_weights: Tensor, dtype: torch.dtype, room: i
     wide[:n_items, :n_dims] = vectors
     wide[:n_items, n_dims : n_dims + n_concepts] = log_weights.clamp_min(_NEVER)
     wide[n_items:, n_dims : n_dims + n_concepts] = _NEVER
-    wide[:, n_dims + n_concepts : n_dims + n_concepts + 2] = 1.0
+    wide[:, -2:] = 1.0
     return wide
 
 

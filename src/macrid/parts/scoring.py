@@ -188,7 +188,7 @@ class Scan:
         people = self._people(z, summed=summed)
         owner, place = mine
         width = max(_WIDTH, shortlist.lanes)
-        space = _Space(people, width)
+        space = _Space(people[: 1 if self.alone else None], width)
         for start, end, concepts in self.parts:
             edges = torch.arange(start, end + width, width, device=place.device).clamp(max=end)
             cuts = torch.searchsorted(place, edges).tolist()
@@ -219,9 +219,9 @@ class Scan:
             if self.alone:
                 total.copy_(joint[0])
             elif summed:
-                total.copy_(joint.exp_().sum(0))
+                torch.sum(joint.exp_(), 0, out=total)
             else:
-                total.copy_(joint.add_(self.log_weights[rows].T[:, None]).amax(0))
+                torch.amax(joint.add_(self.log_weights[rows].T[:, None]), 0, out=total)
         return scores
 
     def _slack(self, reach: float) -> float:
@@ -274,9 +274,7 @@ class _Space:
         size = n_concepts * batch * self.tile
         self.scores = torch.empty(batch, width, device=people.device)
         self.products = people.new_empty(size)
-        self.joint = self.products
-        if people.dtype is not torch.float32:
-            self.joint = torch.empty(size, device=people.device)
+        self.joint = self.products.float()  # itself in single precision
 
     def product(self, people: Tensor, items: Tensor) -> Tensor:
         """Of everybody's vectors and some items', (concept, batch, item), in float32."""
@@ -284,6 +282,4 @@ class _Space:
         size = math.prod(shape)
         products, joint = self.products[:size], self.joint[:size]
         torch.mm(people.flatten(0, 1), items.T, out=products.view(shape).flatten(0, 1))
-        if self.joint is not self.products:
-            joint.copy_(products)
-        return joint.view(shape)
+        return (joint if joint.dtype is products.dtype else joint.copy_(products)).view(shape)
