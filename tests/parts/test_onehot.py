@@ -134,7 +134,7 @@ def test_some_people_at_a_time_change_nothing(monkeypatch, at_once):
 def test_an_item_costs_the_products_of_one_concept(monkeypatch, most):
     """Read once or twice; rows are as wide for one concept as for four."""
     monkeypatch.setattr(kernels, "_MOST_BYTES", most)
-    monkeypatch.setattr(kernels, "_SIZES", 1)
+    monkeypatch.setattr(kernels, "SIZES", 1)
     z, vectors, log_weights = inputs()
     everywhere = torch.zeros_like(log_weights, requires_grad=True)
     histories = Histories.from_lists(LISTS)
@@ -151,7 +151,7 @@ def test_parts_are_rounded_up_by_items_that_nobody_can_have():
     logits = wide[N_ITEMS:, N_DIMS : N_DIMS + N_CONCEPTS]
     assert (logits.exp() == 0).all()
     assert (wide[N_ITEMS:, :N_DIMS] == 0).all()
-    rounded = BATCH * kernels._SIZES * kernels._LANES  # for a part: people, items, width
+    rounded = BATCH * kernels.SIZES * kernels._LANES  # for a part: people, items, width
     assert products(*inputs(), Histories.from_lists(LISTS)) == 3 * 3 * rounded
 
 

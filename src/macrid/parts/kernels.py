@@ -29,8 +29,9 @@ _BLOCK_BYTES = 7 * 2**20
 # People in a block, or all there are, unless it took more than that.
 _FEWEST, _MOST_BYTES = 64, 128 * 2**20
 _LANES = 16  # matrix products are up to a half faster at such widths
-# Parts have other sizes in each step, and half precision compiles products for each: round them up.
-_SIZES = 64
+# Parts and samples have other sizes in each step, and half precision compiles products for each:
+# round them up.
+SIZES = 64
 # exp(-80) is still a normal float32: with logits in ±40 no maximum has to be looked for.
 SAFE = 40.0
 _NEVER = -1e30  # stands for log 0 where an infinity times 0 would be NaN
@@ -99,7 +100,7 @@ class _MixtureLogLikelihood(torch.autograd.Function):
         bound = float(z.norm(dim=-1).max() * vectors.norm(dim=-1).max()) if len(z) else 0.0
         bounded = bound <= SAFE
         shift = z.new_full((len(z),), -bound if bounded else 0.0)
-        room = _SIZES if len(ctx.parts) > 1 else 1
+        room = SIZES if len(ctx.parts) > 1 else 1
         items = [
             wide_items(vectors[rows], log_weights[rows, concepts], ctx.dtype, room)
             for rows, concepts, _ in ctx.parts

@@ -18,6 +18,7 @@ from torch.autograd.function import once_differentiable
 from macrid.data.histories import Histories
 from macrid.parts.kernels import (
     SAFE,
+    SIZES,
     people_at_once,
     product_dtype,
     row_ranges,
@@ -131,12 +132,12 @@ class _SampledLogLikelihood(torch.autograd.Function):
         shift = z.new_full((len(z),), -bound if bound <= SAFE else 0.0)
         ctx.inputs = (
             wide_people(z, shift, dtype),
-            wide_items(vectors, log_weights, dtype),
+            wide_items(vectors, log_weights, dtype, SIZES),
             own + shift[histories.users],
             histories,
             columns,
         )
-        ctx.bounded, ctx.shape = bound <= SAFE, z.shape
+        ctx.bounded, ctx.shape, ctx.n_items = bound <= SAFE, z.shape, len(vectors)
         likelihood, *ctx.grads = _in_one_pass(torch.ones_like(shift), ctx.bounded, *ctx.inputs)
         return likelihood
 
@@ -151,7 +152,7 @@ class _SampledLogLikelihood(torch.autograd.Function):
         else:
             _, people, items, own = _in_one_pass(grad, ctx.bounded, *ctx.inputs)
         n_concepts, n_dims = ctx.shape[1:]
-        vectors, weights, _ = items.tensor_split((n_dims, n_dims + n_concepts), 1)
+        vectors, weights, _ = items[: ctx.n_items].tensor_split((n_dims, n_dims + n_concepts), 1)
         return people[:, :n_dims].view(ctx.shape), vectors, weights, own, None, None
 
 
