@@ -108,25 +108,32 @@ def draw(found: dict[str, list[dict]], out: Path) -> None:
     plt.rcParams |= {"svg.fonttype": "none", "font.size": 9, "svg.hashsalt": "macrid"}
     panels = ["items", "users", "concepts", "dims"]
     rows = [("seconds per step", seconds), ("GB beyond the imports", memory)]
-    figure, axes = plt.subplots(2, 4, figsize=(12, 5), sharex="col", layout="constrained")
+    # One scale for a row, so that slopes can be compared.
+    figure, axes = plt.subplots(
+        2, 4, figsize=(12, 6), sharex="col", sharey="row", layout="constrained"
+    )
     for row, (label, of) in enumerate(rows):
         axes[row, 0].set_ylabel(label)
         for axis, panel in zip(axes[row], panels, strict=True):
+            exponents = []
             for name, runs in found.items():
                 good = [run for run in runs if "problem" not in run]
                 if not name.startswith(panel) or len(good) < 2:
                     continue
                 x, y = [run["at"] for run in good], [of(run) for run in good]
                 softmax = "sampled softmax" if "sampled" in name else "full softmax"
-                text = f"{softmax}: exponent {exponent(x, y):.2f}"
-                axis.loglog(x, y, marker="o", markersize=4, label=text)
-                axis.legend(fontsize=7)
+                axis.loglog(x, y, marker="o", markersize=4, label=softmax)
+                exponents.append(f"{exponent(x, y):.2f}")
                 if panel != "items":
                     axis.set_xticks(x, [f"{size:,}" for size in x])
                     axis.xaxis.set_minor_locator(NullLocator())
+            axis.set_title(f"exponent {' and '.join(exponents)}", fontsize=9)
+            axis.yaxis.set_major_formatter("{x:g}")
+            axis.yaxis.set_minor_formatter("{x:g}")
             axis.grid(alpha=0.3)
             if row:
                 axis.set_xlabel(panel)
+    axes[0, 0].legend()
     figure.savefig(out, metadata={"Date": None} if out.suffix == ".svg" else None)
 
 
