@@ -103,7 +103,7 @@ def draw(found: dict[str, list[dict]], out: Path) -> None:
 
     matplotlib.use("svg")
     from matplotlib import pyplot as plt
-    from matplotlib.ticker import NullLocator
+    from matplotlib.ticker import LogLocator, NullLocator
 
     plt.rcParams |= {"svg.fonttype": "none", "font.size": 9, "svg.hashsalt": "macrid"}
     panels = ["items", "users", "concepts", "dims"]
@@ -129,7 +129,8 @@ def draw(found: dict[str, list[dict]], out: Path) -> None:
                     axis.xaxis.set_minor_locator(NullLocator())
             axis.set_title(f"exponent {' and '.join(exponents)}", fontsize=9)
             axis.yaxis.set_major_formatter("{x:g}")
-            axis.yaxis.set_minor_formatter("{x:g}")
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_minor_locator(NullLocator())
             axis.grid(alpha=0.3)
             if row:
                 axis.set_xlabel(panel)
