@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from macrid.models.artifact import load
     from macrid.models.ease import EASE
     from macrid.models.macridvae import MacridVAE
+    from macrid.models.multvae import MultDAE, MultVAE
     from macrid.models.popularity import Popularity
     from macrid.models.recommender import Recommender
 
@@ -35,6 +36,8 @@ _HOMES = {
     "Interactions": "data.interactions",
     "MacridError": "errors",
     "MacridVAE": "models.macridvae",
+    "MultDAE": "models.multvae",
+    "MultVAE": "models.multvae",
     "Popularity": "models.popularity",
     "Recommender": "models.recommender",
     "Split": "data.splits",
@@ -55,6 +58,8 @@ __all__ = [
     "Interactions",
     "MacridError",
     "MacridVAE",
+    "MultDAE",
+    "MultVAE",
     "Popularity",
     "Recommender",
     "Split",

@@ -12,7 +12,13 @@ from rich.table import Table
 
 # What a metric is called in a table, in the words of whoever reads it.
 _WIDEST = 100  # letters of a cell; ids are other people's text, and may be anything
-_NAMES = {"macridvae": "MacridVAE", "ease": "EASE", "popularity": "popularity"}
+_NAMES = {
+    "macridvae": "MacridVAE",
+    "multvae": "Mult-VAE",
+    "multdae": "Mult-DAE",
+    "ease": "EASE",
+    "popularity": "popularity",
+}
 
 
 class _Console(Console):

@@ -5,11 +5,12 @@ import difflib
 from macrid.errors import SettingsError
 from macrid.models.ease import EASE
 from macrid.models.macridvae import MacridVAE
+from macrid.models.multvae import MultDAE, MultVAE
 from macrid.models.popularity import Popularity
 from macrid.models.recommender import Recommender
 
 MODELS: dict[str, type[Recommender]] = {
-    model.name: model for model in (MacridVAE, EASE, Popularity)
+    model.name: model for model in (MacridVAE, MultVAE, MultDAE, EASE, Popularity)
 }
 
 

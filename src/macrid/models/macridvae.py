@@ -1,21 +1,15 @@
 """MacridVAE: preferences disentangled into concepts and dimensions (Ma et al., NeurIPS 2019)."""
 
 import re
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from pydantic import Field, field_validator
-from torch import Tensor
-from torch.nn import functional as F
 
-from macrid.data.histories import Histories
-from macrid.data.interactions import Interactions, concat
-from macrid.data.splits import HeldOut
-from macrid.models.lists import Ranker
-from macrid.models.recommender import PRECISIONS, Recommender
+from macrid.data.interactions import Interactions
 from macrid.models.spectrum import start_from_spectrum
+from macrid.models.trained import Trained
 from macrid.models.vae import VAE
 from macrid.parts.concepts import Assignment, Prototypes, Sampling
 from macrid.parts.decoders import MixtureDecoder
@@ -23,7 +17,7 @@ from macrid.parts.encoders import ConceptEncoder
 from macrid.parts.items import ItemVectors
 from macrid.parts.latents import SphericalLatent
 from macrid.parts.sampled import Negatives, Proposal
-from macrid.training.memory import check_fits
+from macrid.training.objective import Objective
 from macrid.training.settings import Settings, TrainingSettings
 
 
@@ -97,7 +91,7 @@ def macrid_vae(n_items: int, settings: MacridVAESettings) -> VAE:
     )
 
 
-class MacridVAE(Recommender):
+class MacridVAE(Trained):
     """Disentangled preferences from implicit feedback.
 
     Args:
@@ -118,103 +112,24 @@ class MacridVAE(Recommender):
     """
 
     name = "macridvae"
-    in_epochs = True
     Settings = MacridVAESettings
     settings: MacridVAESettings
-    network: VAE
 
-    def _fit(self, train: Interactions, validation: HeldOut | None, options: dict) -> None:
-        """See `train_network`, which takes the options."""
-        self._train(train, validation, **options)
+    def build(self, n_items: int) -> VAE:
+        """See `macrid_vae`."""
+        return macrid_vae(n_items, self.settings)
 
-    def _train(
-        self,
-        train: Interactions,
-        validation: HeldOut | None,
-        *,
-        refit: bool = False,
-        folder: str | Path | None = None,
-        resume: bool = False,
-        progress: bool = False,
-        **training: Any,
-    ) -> None:
-        """Options of `fit`.
+    def objective(self) -> Objective:
+        """The authors': beta rises by 0.2 in an epoch."""
+        return Objective(self.settings.beta, self.settings.l2)
 
-        Args:
-            train: Training users.
-            validation: Held-out users, to choose the epoch by.
-            refit: Train once more, on training and validation users together, for the best number
-                of epochs. (``macrid train --refit``, which has measured by then, takes the test
-                users as well.)
-            folder: Where the log and a checkpoint of each epoch go.
-            resume: Go on from the checkpoint in ``folder``, if there is one.
-            progress: Show a progress bar on stderr.
-            training: Fields of `TrainingSettings`: ``recipe="faithful", epochs=200,
-                batch_size=500, learning_rate=1e-3, schedule="constant", average=0.0,
-                start="random", patience=None, seed=98765, precision="32", device="auto",
-                threads=None``.
-        """
-        from macrid.training.fit import Objective, fit_network  # Lightning takes seconds to import
-
-        settings = TrainingSettings.of(training)
-        check_fits(
-            4 * self.n_parameters(train.n_items),
-            f"a model of {train.n_items:,} items in {self.settings.n_dims:,} dimensions",
-            "take fewer n_dims, or drop rare items (min_item_events)",
-        )
-        identity = {
-            "model": self.name,
-            **self.settings.model_dump(),
-            **settings.same_run(),
-            "data": train.fingerprint(),
-            "validation": None if validation is None else _fingerprints(validation),
-        }
-        with torch.random.fork_rng():
-            torch.manual_seed(settings.seed)
-            self.network = macrid_vae(train.n_items, self.settings)
-            if self.network.negatives is not None:
-                counts = np.bincount(train.columns, minlength=train.n_items)
-                self.network.negatives.follow(torch.from_numpy(counts))
-            if settings.start == "spectrum":
-                start_from_spectrum(self.network, train)
-            done = fit_network(
-                self.network,
-                train,
-                validation,
-                Objective(self.settings.beta, self.settings.l2),
-                settings,
-                folder=Path(folder) if folder else None,
-                resume=resume,
-                identity=identity,
-                progress=progress,
-            )
-        self.training |= settings.model_dump()
-        self.training |= {
-            "best_epoch": done.best_epoch,
-            "epochs_run": done.epochs,
-            "seconds": round(done.seconds, 3),
-        }
-        if refit and validation is not None:
-            everyone = concat([train, validation.fold_in, validation.held_out])
-            again = {**training, "epochs": done.best_epoch, "patience": None}
-            self.fit(everyone.with_catalogue(train.items), progress=progress, **again)
-
-    @torch.no_grad()
-    def scores(self, histories: Histories) -> Tensor:
-        """The logit of every item, before the log-softmax over items."""
-        return self.network.scores(histories)
-
-    def ranker(
-        self, banned: Tensor | None = None, *, precision: str = "32", ann: bool = False
-    ) -> Ranker:
-        """See `Recommender.ranker`."""
-        return self.network.ranker(banned, dtype=PRECISIONS[precision], ann=ann)
-
-    @torch.no_grad()
-    def item_similarity(self, rows: Tensor) -> Tensor:
-        """Cosines of the item vectors."""
-        vectors = F.normalize(self.network.decoder.items.weight, dim=-1)
-        return vectors[rows] @ vectors.T
+    def prepare(self, train: Interactions, settings: TrainingSettings) -> None:
+        """Draw negatives by the training events; start from their spectrum if asked."""
+        if self.network.negatives is not None:
+            counts = np.bincount(train.columns, minlength=train.n_items)
+            self.network.negatives.follow(torch.from_numpy(counts))
+        if settings.start == "spectrum":
+            start_from_spectrum(self.network, train)
 
     @torch.no_grad()
     def item_concepts(self) -> np.ndarray:
@@ -226,29 +141,3 @@ class MacridVAE(Recommender):
         with torch.device("meta"):  # negatives are no parameters, and slow to make there
             network = macrid_vae(n_items, self.settings.model_copy(update={"softmax": "full"}))
         return sum(weight.numel() for weight in network.parameters())
-
-    def tensors(self) -> dict[str, Tensor]:
-        """The weights by name, the shared item table once."""
-        return _once(self.network)
-
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Build the network and fill it."""
-        self.network = macrid_vae(len(self.items), self.settings).eval()
-        expected = _once(self.network)
-        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-        wanted = {name: tuple(tensor.shape) for name, tensor in expected.items()}
-        if shapes != wanted:
-            raise ValueError(f"the weights have shapes {shapes}, but the settings ask for {wanted}")
-        with torch.no_grad():
-            for name, tensor in expected.items():
-                tensor.copy_(tensors[name])
-
-
-def _fingerprints(people: HeldOut) -> list[str]:
-    """Digests of what is shown of people and of what is held out."""
-    return [people.fold_in.fingerprint(), people.held_out.fingerprint()]
-
-
-def _once(network: VAE) -> dict[str, Tensor]:
-    """Parameters by name; one that several parts share appears under its first name."""
-    return {name: weight.detach() for name, weight in network.named_parameters()}

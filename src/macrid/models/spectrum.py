@@ -6,6 +6,8 @@ from torch.nn import functional as F
 
 from macrid.data.interactions import Interactions
 from macrid.models.vae import VAE
+from macrid.parts.decoders import MixtureDecoder
+from macrid.parts.encoders import ConceptEncoder
 from macrid.parts.items import MIN_LENGTH, unit
 
 USER_POWER, ITEM_POWER = 0.3, 0.4  # of the counts that events are divided by
@@ -30,13 +32,16 @@ def start_from_spectrum(network: VAE, train: Interactions) -> None:
         network: As drawn; changed in place.
         train: Training users. Cost: a few products of the events with ``dims`` columns.
     """
-    encoder, items = network.latent.encoder, network.decoder.items.weight
+    encoder, decoder = network.latent.encoder, network.decoder
+    assert isinstance(encoder, ConceptEncoder)
+    assert isinstance(decoder, MixtureDecoder)
+    items = decoder.items.weight
     n_dims = items.shape[1]
     vectors = _singular_vectors(train, n_dims - 1)
     # (item, dim); where there are fewer vectors than dimensions the last are empty.
     table = F.pad(vectors, (1, n_dims - 1 - vectors.shape[1]))
     log_counts = torch.from_numpy(train.item_counts()).float().clamp_min(1).log()
-    popularity = POPULARITY * network.decoder.tau * (log_counts - log_counts.mean())
+    popularity = POPULARITY * decoder.tau * (log_counts - log_counts.mean())
     popularity.clamp_(-0.9, 0.9)
 
     directions = unit(table) * (1 - popularity.square()).sqrt()[:, None]

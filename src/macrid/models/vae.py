@@ -8,14 +8,17 @@ from torch import Tensor, nn
 
 from macrid.data.histories import Histories
 from macrid.parts.ann import Neighbours
-from macrid.parts.concepts import Prototypes
-from macrid.parts.decoders import MixtureDecoder
+from macrid.parts.concepts import OneConcept, Prototypes
+from macrid.parts.decoders import DenseDecoder, MixtureDecoder
 from macrid.parts.kernels import block_bytes
-from macrid.parts.latents import SphericalLatent
+from macrid.parts.latents import GaussianLatent, PointLatent, SphericalLatent
 from macrid.parts.ranking import TopRows
 from macrid.parts.sampled import Draw, Negatives
 from macrid.parts.scoring import Scan
 from macrid.training.objective import Elbo
+
+Latents = SphericalLatent | GaussianLatent | PointLatent
+Decoder = MixtureDecoder | DenseDecoder
 
 
 class VAE(nn.Module):
@@ -32,18 +35,18 @@ class VAE(nn.Module):
         - scores: ``(batch, item)``
     """
 
-    concepts: Prototypes
-    latent: SphericalLatent
-    decoder: MixtureDecoder
+    concepts: Prototypes | OneConcept
+    latent: Latents
+    decoder: Decoder
 
     negatives: Negatives | None
 
     def __init__(
         self,
         *,
-        concepts: Prototypes,
-        latent: SphericalLatent,
-        decoder: MixtureDecoder,
+        concepts: Prototypes | OneConcept,
+        latent: Latents,
+        decoder: Decoder,
         negatives: Negatives | None = None,
     ) -> None:
         super().__init__()
@@ -59,7 +62,7 @@ class VAE(nn.Module):
         """Both halves of the bound, in nats per person."""
         if self.negatives is not None and self.training:
             return self._sampled(histories, self.negatives.draw(histories.items.device))
-        vectors = self.decoder.items()
+        vectors = self.decoder.vectors()
         log_weights = self.concepts(vectors)
         latent = self.latent(histories, log_weights)
         likelihood = self.decoder.log_likelihood(latent.z, log_weights, histories, vectors)
@@ -73,7 +76,7 @@ class VAE(nn.Module):
         number per concept, each a few times over; and the block of logits.
         """
         n_items, n_dims = self.decoder.items.weight.shape
-        n_concepts = len(self.concepts.weight)
+        n_concepts = self.concepts.n_concepts
         rows, drawing = n_items, 0
         if self.negatives is not None:
             rows = min(n_items, n_events + self.negatives.n_draws)
@@ -87,9 +90,10 @@ class VAE(nn.Module):
         n_events = len(histories.items)
         rows, place = torch.cat([histories.items, drawn.rows]).unique(return_inverse=True)
         among = Histories(place[:n_events], histories.offsets)
-        vectors = self.decoder.items(rows)
+        vectors = self.decoder.vectors(rows)
         log_weights = self.concepts(vectors)
         latent = self.latent(among, log_weights, rows)
+        assert isinstance(self.decoder, MixtureDecoder)  # no other is built with negatives
         likelihood = self.decoder.sampled_log_likelihood(
             latent.z, log_weights, among, vectors, Draw(place[n_events:], drawn.log_weight)
         )
@@ -112,19 +116,20 @@ class VAE(nn.Module):
         """What finds the best items for the weights as they are now, by `Scan` or `Neighbours`."""
         log_weights = self.concepts()
         scan = self.decoder.scan(log_weights, banned=banned, dtype=dtype)
-        return VAERanker(self.latent, log_weights, Neighbours(scan) if ann else scan)
+        return VAERanker(self, log_weights, Neighbours(scan) if ann else scan)
 
 
 @dataclass(frozen=True, eq=False)
 class VAERanker:
     """Lists that never cost a score for each item and person."""
 
-    latent: SphericalLatent
+    network: VAE
     log_weights: Float[Tensor, "item concept"]
     scan: Scan | Neighbours
 
     @torch.no_grad()
     def top(self, histories: Histories, k: int, *, keep_seen: bool = False) -> TopRows:
         """The ``k`` best items for each person, their own left out unless ``keep_seen``."""
-        z = self.latent(histories, self.log_weights).z
-        return self.scan.top(z, k, None if keep_seen else histories)
+        z = self.network.latent(histories, self.log_weights).z
+        points = self.network.decoder.points(z)
+        return self.scan.top(points, k, None if keep_seen else histories)

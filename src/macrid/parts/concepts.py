@@ -59,6 +59,11 @@ class Prototypes(nn.Module):
         self.weight = nn.Parameter(torch.empty(n_concepts, items.weight.shape[1]))
         nn.init.xavier_uniform_(self.weight)
 
+    @property
+    def n_concepts(self) -> int:
+        """K."""
+        return len(self.weight)
+
     def forward(
         self, vectors: Float[Tensor, "item dim"] | None = None
     ) -> Float[Tensor, "item concept"]:
@@ -80,6 +85,24 @@ class Prototypes(nn.Module):
             self.sampling == "straight-through" if self.training else self.assignment == "mode"
         )
         return _one_hot(log_weights) if discrete else log_weights
+
+
+class OneConcept(nn.Module):
+    """All items belong to one and the same concept: what a model without concepts has.
+
+    Shape:
+        - output: ``(item, 1)``, zeros
+    """
+
+    n_concepts = 1
+
+    def __init__(self, n_items: int) -> None:
+        super().__init__()
+        self.register_buffer("log_weights", torch.zeros(n_items, 1), persistent=False)
+
+    def forward(self, vectors: Float[Tensor, "item dim"] | None = None) -> Float[Tensor, "item 1"]:
+        """Log-weights of all items, or of as many as there are vectors."""
+        return self.log_weights if vectors is None else vectors.new_zeros(len(vectors), 1)
 
 
 def _one_hot(log_weights: Float[Tensor, "item concept"]) -> Float[Tensor, "item concept"]:

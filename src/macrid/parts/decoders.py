@@ -1,13 +1,19 @@
 """From a person's point back to items; a decoder owns its likelihood, so both run in blocks."""
 
+from collections.abc import Sequence
+from itertools import pairwise, starmap
+
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from macrid.data.histories import Histories
+from macrid.parts.encoders import linear, small_
 from macrid.parts.events import event_products
 from macrid.parts.items import ItemVectors
 from macrid.parts.kernels import mixture_log_likelihood
+from macrid.parts.likelihoods import Likelihood
 from macrid.parts.sampled import Draw, sampled_log_likelihood
 from macrid.parts.scoring import Scan, mixture_logits
 
@@ -35,6 +41,14 @@ class MixtureDecoder(nn.Module):
         super().__init__()
         self.items = items
         self.tau = tau
+
+    def vectors(self, rows: Int[Tensor, " some"] | None = None) -> Float[Tensor, "item dim"]:
+        """What people's points are multiplied with; of some rows, with a sparse gradient."""
+        return self.items(rows)
+
+    def points(self, z: Float[Tensor, "batch concept dim"]) -> Float[Tensor, "batch concept dim"]:
+        """What `scan` wants of people."""
+        return z
 
     def log_likelihood(
         self,
@@ -91,3 +105,71 @@ class MixtureDecoder(nn.Module):
     ) -> Scan:
         """The items made ready for lists; see `Scan`, whose points are those of `scores`."""
         return Scan(self.items(), log_weights, tau=self.tau, banned=banned, dtype=dtype)
+
+
+class DenseDecoder(nn.Module):
+    r"""Layers with tanh after each, then a linear one with an output per item.
+
+    The last layer's weights are a vector per item, and its bias one more dimension of them, against
+    which people have a 1: the likelihoods and the lists of one concept serve it as they are.
+
+    Args:
+        n_items: Size of the catalogue.
+        widths: Dimensions of z, and of each layer up to the last but one.
+        likelihood: What is assumed of histories; see `macrid.parts.likelihoods`.
+
+    Shape:
+        - z: ``(batch, 1, dim)``
+        - log_weights: ``(item, 1)``, zeros
+        - log-likelihood: ``(batch,)``, in nats
+        - scores: ``(batch, item)``, the outputs
+    """
+
+    items: ItemVectors
+    bias: nn.Parameter
+
+    def __init__(self, n_items: int, widths: Sequence[int], likelihood: Likelihood) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(starmap(linear, pairwise(widths)))
+        self.items = ItemVectors(n_items, widths[-1], cosine=False)
+        self.bias = nn.Parameter(torch.empty(n_items))
+        small_(self.bias)
+        self.likelihood = likelihood
+
+    def vectors(self, rows: Int[Tensor, " some"] | None = None) -> Float[Tensor, "item wide"]:
+        """Weights and bias of the last layer, side by side."""
+        bias = self.bias if rows is None else F.embedding(rows, self.bias[:, None]).squeeze(1)
+        return torch.cat([self.items(rows), bias[:, None]], dim=1)
+
+    def points(self, z: Float[Tensor, "batch one dim"]) -> Float[Tensor, "batch one wide"]:
+        """What the last layer multiplies, and the 1 that meets its bias."""
+        for layer in self.layers:
+            z = torch.tanh(layer(z))
+        return F.pad(z.to(self.bias.dtype), (0, 1), value=1.0)
+
+    def log_likelihood(
+        self,
+        z: Float[Tensor, "batch one dim"],
+        log_weights: Float[Tensor, "item one"],
+        histories: Histories,
+        vectors: Float[Tensor, "item wide"] | None = None,
+    ) -> Float[Tensor, " batch"]:
+        """Of each history, by the likelihood chosen."""
+        asked = self.vectors() if vectors is None else vectors
+        return self.likelihood(self.points(z), asked, histories)
+
+    def scores(
+        self, z: Float[Tensor, "batch one dim"], log_weights: Float[Tensor, "item one"]
+    ) -> Float[Tensor, "batch item"]:
+        """The output of every item for each person."""
+        return self.points(z).squeeze(1) @ self.vectors().T
+
+    def scan(
+        self,
+        log_weights: Float[Tensor, "item one"],
+        *,
+        banned: Bool[Tensor, " item"] | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Scan:
+        """The items made ready for lists; see `Scan`, whose points are those of `points`."""
+        return Scan(self.vectors(), log_weights, banned=banned, dtype=dtype)

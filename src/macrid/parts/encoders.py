@@ -1,6 +1,8 @@
 """From histories to the parameters of a posterior, at a cost that grows with interactions alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise, starmap
 
 import torch
 from jaxtyping import Float, Int
@@ -21,56 +23,37 @@ class Gaussian:
     log_var: Float[Tensor, "batch concept dim"]
 
 
-class ConceptEncoder(nn.Module):
-    r"""Reads each person once per concept, weighing the items by how much they belong to it.
+class FirstLayer(nn.Module):
+    r"""The first layer of every encoder: a weighted sum of the rows of a person's items.
 
     Concept ``k`` sees the view :math:`x_{ui} c_{ik}`, scaled to unit length, then thinned by
-    dropout with a mask of its own; the sum of the context vectors :math:`t_i` with these weights
-    goes through tanh and a linear layer shared by all concepts (Ma et al., 2019, Eq. 8; dropout,
-    the bias and the linear layer after tanh are the authors' code). Only the interactions are
-    touched, never a row as long as the catalogue.
+    dropout with a mask of its own. Only the interactions are touched, never a row as long as the
+    catalogue.
 
     Args:
         n_items: Size of the catalogue.
-        n_dims: Dimensions of the context vectors and of each concept's posterior.
+        width: Numbers that it gives for each person and concept.
         dropout: Share of the interactions that is dropped, anew for each concept.
-
-    Shape:
-        - log_weights: ``(item, concept)``
-        - mean, log_var: ``(batch, concept, dim)``
-
-    Example:
-        >>> encoder = ConceptEncoder(n_items=5, n_dims=3, dropout=0.5)
-        >>> two = Histories.from_lists([[4, 0], [2]])
-        >>> tuple(encoder(two, torch.zeros(5, 2)).mean.shape)
-        (2, 2, 3)
     """
 
     context: nn.Parameter
     bias: nn.Parameter
-    head: nn.Linear
 
-    def __init__(self, n_items: int, n_dims: int, *, dropout: float) -> None:
+    def __init__(self, n_items: int, width: int, *, dropout: float) -> None:
         super().__init__()
         self.dropout = dropout
-        self.context = nn.Parameter(torch.empty(n_items, n_dims))
-        self.bias = nn.Parameter(torch.empty(n_dims))
-        self.head = nn.Linear(n_dims, 2 * n_dims)
-        for weight in (self.context, self.head.weight):
-            nn.init.xavier_uniform_(weight)
-        for bias in (
-            self.bias,
-            self.head.bias,
-        ):  # TensorFlow's truncated normal, cut at two deviations
-            nn.init.trunc_normal_(bias, std=1e-3, a=-2e-3, b=2e-3)
+        self.context = nn.Parameter(torch.empty(n_items, width))
+        self.bias = nn.Parameter(torch.empty(width))
+        nn.init.xavier_uniform_(self.context)
+        small_(self.bias)
 
-    def forward(
+    def sums(
         self,
         histories: Histories,
         log_weights: Float[Tensor, "item concept"],
         rows: Int[Tensor, " item"] | None = None,
-    ) -> Gaussian:
-        """Posterior of each person and concept; the log-variance is relative to the prior.
+    ) -> Float[Tensor, "batch concept width"]:
+        """What goes into the activation.
 
         Args:
             histories: Whom to read.
@@ -95,6 +78,88 @@ class ConceptEncoder(nn.Module):
             view = view * (torch.rand_like(view) >= self.dropout)
         # A bag of a scaled view is the scaled bag: people are fewer than their events.
         bag = weighted_bag(table, view, histories) / lengths.T[..., None]
-        hidden = torch.tanh(bag.reshape(-1, n_concepts, bag.shape[-1]) + self.bias)
+        return bag.reshape(-1, n_concepts, bag.shape[-1]) + self.bias
+
+
+class ConceptEncoder(FirstLayer):
+    r"""Reads each person once per concept, weighing the items by how much they belong to it.
+
+    The first layer's sums of the context vectors :math:`t_i` go through tanh and a linear layer
+    shared by all concepts (Ma et al., 2019, Eq. 8; dropout, the bias and the linear layer after
+    tanh are the authors' code).
+
+    Args:
+        n_items: Size of the catalogue.
+        n_dims: Dimensions of the context vectors and of each concept's posterior.
+        dropout: Share of the interactions that is dropped, anew for each concept.
+
+    Shape:
+        - log_weights: ``(item, concept)``
+        - mean, log_var: ``(batch, concept, dim)``
+
+    Example:
+        >>> encoder = ConceptEncoder(n_items=5, n_dims=3, dropout=0.5)
+        >>> two = Histories.from_lists([[4, 0], [2]])
+        >>> tuple(encoder(two, torch.zeros(5, 2)).mean.shape)
+        (2, 2, 3)
+    """
+
+    head: nn.Linear
+
+    def __init__(self, n_items: int, n_dims: int, *, dropout: float) -> None:
+        super().__init__(n_items, n_dims, dropout=dropout)
+        self.head = linear(n_dims, 2 * n_dims)
+
+    def forward(
+        self,
+        histories: Histories,
+        log_weights: Float[Tensor, "item concept"],
+        rows: Int[Tensor, " item"] | None = None,
+    ) -> Gaussian:
+        """Posterior of each person and concept; the log-variance is relative to the prior."""
+        hidden = torch.tanh(self.sums(histories, log_weights, rows))
         mean, minus_log_var = self.head(hidden).to(hidden.dtype).chunk(2, dim=-1)
         return Gaussian(mean, -minus_log_var)
+
+
+class DenseEncoder(FirstLayer):
+    """Layers with tanh after each, the first one a sum over the interactions.
+
+    Args:
+        n_items: Size of the catalogue.
+        widths: Of each layer.
+        dropout: Share of the interactions that is dropped.
+
+    Shape:
+        - log_weights: ``(item, concept)``
+        - output: ``(batch, concept, width)``, in (-1, 1)
+    """
+
+    def __init__(self, n_items: int, widths: Sequence[int], *, dropout: float) -> None:
+        super().__init__(n_items, widths[0], dropout=dropout)
+        self.layers = nn.ModuleList(starmap(linear, pairwise(widths)))
+
+    def forward(
+        self,
+        histories: Histories,
+        log_weights: Float[Tensor, "item concept"],
+        rows: Int[Tensor, " item"] | None = None,
+    ) -> Float[Tensor, "batch concept width"]:
+        """What the last layer says of each person and concept."""
+        hidden = torch.tanh(self.sums(histories, log_weights, rows))
+        for layer in self.layers:
+            hidden = torch.tanh(layer(hidden))
+        return hidden
+
+
+def linear(n_inputs: int, n_outputs: int) -> nn.Linear:
+    """A linear layer as Liang et al. and Ma et al. initialise theirs."""
+    layer = nn.Linear(n_inputs, n_outputs)
+    nn.init.xavier_uniform_(layer.weight)
+    small_(layer.bias)
+    return layer
+
+
+def small_(bias: Tensor) -> None:
+    """TensorFlow's truncated normal, cut at two deviations."""
+    nn.init.trunc_normal_(bias, std=1e-3, a=-2e-3, b=2e-3)

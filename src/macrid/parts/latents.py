@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from macrid.data.histories import Histories
-from macrid.parts.encoders import ConceptEncoder
+from macrid.parts.encoders import ConceptEncoder, DenseEncoder, linear
 from macrid.parts.items import unit
 
 
@@ -63,4 +63,64 @@ class SphericalLatent(nn.Module):
         # A unit-length mean adds the same 1 / (2 * prior_std**2) to everybody's divergence: no
         # gradient, and at 0.075 it would be 89 nats per concept, drowning the part worth watching.
         kl = 0.5 * (log_var.exp() - log_var - 1).sum((-1, -2))
+        return Latent(z, kl)
+
+
+class PointLatent(nn.Module):
+    """What an encoder says, taken at its word: no noise, no prior (an autoencoder's code).
+
+    Shape:
+        - z: ``(batch, concept, dim)``
+        - kl: ``(batch,)``, all zero
+    """
+
+    encoder: DenseEncoder
+
+    def __init__(self, encoder: DenseEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(
+        self,
+        histories: Histories,
+        log_weights: Float[Tensor, "item concept"],
+        rows: Int[Tensor, " item"] | None = None,
+    ) -> Latent:
+        """The same in training and after; arguments are the encoder's."""
+        z = self.encoder(histories, log_weights, rows)
+        return Latent(z, z.new_zeros(len(z)))
+
+
+class GaussianLatent(nn.Module):
+    r"""A posterior :math:`N(\mu, \mathrm{diag}(\sigma^2))` judged against :math:`N(0, I)`.
+
+    Args:
+        encoder: Its last layer's output goes linearly to the mean and the log-variance.
+        n_dims: Dimensions of z.
+
+    Shape:
+        - z: ``(batch, concept, dim)``
+        - kl: ``(batch,)``, summed over concepts, in nats
+    """
+
+    encoder: DenseEncoder
+    head: nn.Linear
+
+    def __init__(self, encoder: DenseEncoder, n_inputs: int, n_dims: int) -> None:
+        super().__init__()
+        self.encoder, self.head = encoder, linear(n_inputs, 2 * n_dims)
+
+    def forward(
+        self,
+        histories: Histories,
+        log_weights: Float[Tensor, "item concept"],
+        rows: Int[Tensor, " item"] | None = None,
+    ) -> Latent:
+        """Sample while training, return the mean otherwise; arguments are the encoder's."""
+        hidden = self.encoder(histories, log_weights, rows)
+        mean, log_var = self.head(hidden).to(self.encoder.bias.dtype).chunk(2, dim=-1)
+        z = mean
+        if self.training:
+            z = mean + (0.5 * log_var).exp() * torch.randn_like(mean)
+        kl = 0.5 * (log_var.exp() + mean.square() - log_var - 1).sum((-1, -2))
         return Latent(z, kl)

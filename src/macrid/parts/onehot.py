@@ -18,12 +18,14 @@ from macrid.data.histories import Histories
 def one_concept(
     log_weights: Float[Tensor, "item concept"],
 ) -> Int[Tensor, " item"] | None:
-    """The concept of each item; None where some item belongs to several.
+    """The concept of each item; None where some item belongs to several, or there is one for all.
 
     Example:
         >>> one_concept(torch.tensor([[0.0, 1.0], [1.0, 0.0]]).log()).tolist()
         [1, 0]
     """
+    if log_weights.shape[1] == 1:
+        return None
     alone = log_weights.detach().isfinite().sum(1) == 1
     return log_weights.argmax(1) if bool(alone.all()) else None
 

@@ -30,7 +30,7 @@ from macrid.training.batches import held_out_batches, training_batches
 from macrid.training.checkpoint import KeepBest
 from macrid.training.lazy import LazyAdam
 from macrid.training.memory import Sized, check_training
-from macrid.training.objective import Network, kl_weight, squared_weights
+from macrid.training.objective import Network, Objective, kl_weight, squared_weights
 from macrid.training.progress import Bar, Lines
 from macrid.training.schedule import averaged, cosine
 from macrid.training.settings import TrainingSettings
@@ -38,14 +38,6 @@ from macrid.training.settings import TrainingSettings
 MONITOR, LIST_LENGTH = "ndcg@100", 100
 WARMUP_EPOCHS = 5
 _PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What is lowered: loss = −log-likelihood + beta · KL + l2 · Σ‖W‖², a mean over users."""
-
-    max_beta: float
-    l2: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -142,7 +134,8 @@ class _Module(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.network, self.objective, self.settings = network, objective, settings
-        self.warmup, self.steps = WARMUP_EPOCHS * n_batches, settings.epochs * n_batches
+        self.warmup = objective.warmup_steps or WARMUP_EPOCHS * n_batches
+        self.steps = settings.epochs * n_batches
         self.average = averaged(network, settings.average) if settings.average else None
         self.row: dict[str, int | float] = {}  # of the epoch
         self.last: dict[str, int | float] = {}  # of the step

@@ -19,6 +19,21 @@ class Elbo:
     kl: Float[Tensor, " batch"]
 
 
+@dataclass(frozen=True)
+class Objective:
+    """What is lowered: loss = −log-likelihood + beta · KL + l2 · Σ‖W‖², a mean over users.
+
+    Args:
+        max_beta: The final weight of the KL divergence.
+        l2: Weight of the squared weights.
+        warmup_steps: Steps in which beta would reach 1; by default those of five epochs.
+    """
+
+    max_beta: float
+    l2: float = 0.0
+    warmup_steps: int | None = None
+
+
 class Network(Protocol):
     """What can be trained: a module that gives the bound of histories, and lists.
 

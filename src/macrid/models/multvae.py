@@ -1,0 +1,134 @@
+"""Mult-VAE and Mult-DAE (Liang et al., WWW 2018): one concept, layers of an ordinary network."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from macrid.models.trained import Trained
+from macrid.models.vae import VAE
+from macrid.parts.concepts import OneConcept
+from macrid.parts.decoders import DenseDecoder
+from macrid.parts.encoders import DenseEncoder
+from macrid.parts.latents import GaussianLatent, PointLatent
+from macrid.parts.likelihoods import GaussianLikelihood, Likelihood, Logistic, Multinomial
+from macrid.training.objective import Objective
+from macrid.training.settings import Settings
+
+Width = Annotated[int, Field(ge=1)]
+_SIZE = "dimensions of a person's point"
+_HIDDEN = "widths of the layers between items and point, as [600]; the decoder has them reversed"
+
+
+class DenseSettings(Settings):
+    """What a decoder with an output per item has."""
+
+    dropout: Annotated[float, Field(ge=0, lt=1, description="share of events dropped")] = 0.5
+    likelihood: Annotated[
+        Literal["multinomial", "logistic", "gaussian"], Field(description="assumed of histories")
+    ] = "multinomial"
+    confidence_seen: Annotated[
+        float, Field(gt=0, description="of a history's items, in the gaussian likelihood")
+    ] = 10.0
+    confidence_unseen: Annotated[
+        float, Field(gt=0, description="of all others, in the gaussian likelihood")
+    ] = 1.0
+
+    def assumed(self) -> Likelihood:
+        """The likelihood chosen."""
+        if self.likelihood == "gaussian":
+            return GaussianLikelihood(self.confidence_seen, self.confidence_unseen)
+        return Logistic() if self.likelihood == "logistic" else Multinomial()
+
+
+class MultVAESettings(DenseSettings):
+    """The authors' defaults for MovieLens-20M."""
+
+    n_dims: Annotated[int, Field(ge=1, description=_SIZE)] = 200
+    hidden: Annotated[tuple[Width, ...], Field(min_length=1, description=_HIDDEN)] = (600,)
+    beta: Annotated[float, Field(ge=0, description="final weight of the KL divergence")] = 0.2
+    warmup_steps: Annotated[
+        int, Field(ge=1, description="steps in which the weight of the KL would reach 1")
+    ] = 200_000
+    l2: Annotated[float, Field(ge=0, description="weight of the squared weights")] = 0.0
+
+
+class MultDAESettings(DenseSettings):
+    """The authors' defaults for MovieLens-20M."""
+
+    n_dims: Annotated[int, Field(ge=1, description=_SIZE)] = 200
+    hidden: Annotated[tuple[Width, ...], Field(description=_HIDDEN)] = ()
+    l2: Annotated[float, Field(ge=0, description="weight of the squared weights")] = 2e-5
+
+
+class MultVAE(Trained):
+    """A variational autoencoder with a multinomial likelihood.
+
+    The figures that Ma et al. (2019) compare with are of ``hidden=[100], n_dims=100``, so that it
+    has about 2 · items · 100 parameters.
+
+    Args:
+        settings: Fields of `MultVAESettings`: ``n_dims=200, hidden=(600,), beta=0.2,
+            warmup_steps=200_000, l2=0.0, dropout=0.5, likelihood="multinomial",
+            confidence_seen=10.0, confidence_unseen=1.0``.
+
+    Raises:
+        SettingsError: If a setting is unknown or out of bounds.
+
+    Example:
+        >>> from macrid.data.readers import read
+        >>> clicks = read({"user": [0, 0, 1, 1], "item": ["a", "b", "b", "c"]})
+        >>> model = MultVAE(hidden=[8], n_dims=4).fit(clicks, epochs=2)
+        >>> model.recommend({"me": ["b"]}, k=2).shape
+        (2, 4)
+    """
+
+    name = "multvae"
+    Settings = MultVAESettings
+    settings: MultVAESettings
+
+    def build(self, n_items: int) -> VAE:
+        """M → hidden → mean and log-variance; point → hidden → M."""
+        s = self.settings
+        encoder = DenseEncoder(n_items, s.hidden, dropout=s.dropout)
+        return VAE(
+            concepts=OneConcept(n_items),
+            latent=GaussianLatent(encoder, s.hidden[-1], s.n_dims),
+            decoder=DenseDecoder(n_items, (s.n_dims, *s.hidden[::-1]), s.assumed()),
+        )
+
+    def objective(self) -> Objective:
+        """The authors'."""
+        return Objective(self.settings.beta, self.settings.l2, self.settings.warmup_steps)
+
+
+class MultDAE(Trained):
+    """A denoising autoencoder with a multinomial likelihood.
+
+    Args:
+        settings: Fields of `MultDAESettings`: ``n_dims=200, hidden=(), l2=2e-5, dropout=0.5,
+            likelihood="multinomial", confidence_seen=10.0, confidence_unseen=1.0``.
+
+    Raises:
+        SettingsError: If a setting is unknown or out of bounds.
+
+    Example:
+        >>> MultDAE(n_dims=50).n_parameters(1000)
+        101050
+    """
+
+    name = "multdae"
+    Settings = MultDAESettings
+    settings: MultDAESettings
+
+    def build(self, n_items: int) -> VAE:
+        """M → hidden → point → hidden → M."""
+        s = self.settings
+        return VAE(
+            concepts=OneConcept(n_items),
+            latent=PointLatent(DenseEncoder(n_items, (*s.hidden, s.n_dims), dropout=s.dropout)),
+            decoder=DenseDecoder(n_items, (s.n_dims, *s.hidden[::-1]), s.assumed()),
+        )
+
+    def objective(self) -> Objective:
+        """There is no divergence."""
+        return Objective(0.0, self.settings.l2)
