@@ -1,6 +1,7 @@
 """MacridVAE: preferences disentangled into concepts and dimensions (Ma et al., NeurIPS 2019)."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,7 +24,7 @@ from macrid.parts.encoders import ConceptEncoder
 from macrid.parts.items import ItemVectors
 from macrid.parts.latents import SphericalLatent
 from macrid.parts.sampled import Negatives, Proposal
-from macrid.training.memory import check_fits
+from macrid.training.memory import check_fits, check_training
 from macrid.training.settings import Settings, TrainingSettings
 
 
@@ -123,6 +124,13 @@ class MacridVAE(Recommender):
     settings: MacridVAESettings
     network: VAE
 
+    def training_settings(self, given: Mapping[str, Any]) -> TrainingSettings:
+        """As `Recommender.training_settings`; no recipe averages tables a few rows at a time."""
+        settings = super().training_settings(given)
+        if self.settings.n_draws and "average" not in given:
+            return settings.model_copy(update={"average": 0.0})
+        return settings
+
     def _fit(self, train: Interactions, validation: HeldOut | None, options: dict) -> None:
         """See `train_network`, which takes the options."""
         self._train(train, validation, **options)
@@ -156,12 +164,15 @@ class MacridVAE(Recommender):
         """
         from macrid.training.fit import Objective, fit_network  # Lightning takes seconds to import
 
-        settings = TrainingSettings.of(training)
+        settings = self.training_settings(training)
         check_fits(
             4 * self.n_parameters(train.n_items),
             f"a model of {train.n_items:,} items in {self.settings.n_dims:,} dimensions",
             "take fewer n_dims, or drop rare items (min_item_events)",
         )
+        with torch.device("meta"):  # before anything is allocated
+            network = macrid_vae(train.n_items, self.settings)
+        check_training(network, train, settings, checkpointed=folder is not None)
         identity = {
             "model": self.name,
             **self.settings.model_dump(),
@@ -223,8 +234,8 @@ class MacridVAE(Recommender):
 
     def n_parameters(self, n_items: int) -> int:
         """About 2 · items · dims: the context vectors and the item vectors."""
-        with torch.device("meta"):  # negatives are no parameters, and slow to make there
-            network = macrid_vae(n_items, self.settings.model_copy(update={"softmax": "full"}))
+        with torch.device("meta"):
+            network = macrid_vae(n_items, self.settings)
         return sum(weight.numel() for weight in network.parameters())
 
     def tensors(self) -> dict[str, Tensor]:
