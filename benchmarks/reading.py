@@ -38,6 +38,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.events < 1:
+        parser.error(f"--events is {given.events}; it is a number of 1 or more")
     if given.measure:
         print(json.dumps(measure(given.measure)))
         return

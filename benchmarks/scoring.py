@@ -74,6 +74,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
+    if given.users < 1 or given.rounds < 1:
+        parser.error("--users and --rounds are numbers of 1 or more")
     torch.set_num_threads(given.threads)
     found = rounds(given)
     users = sum(one["users"] for one in found)

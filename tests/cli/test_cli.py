@@ -162,7 +162,7 @@ class TestTrain:
         monkeypatch.setattr(shutil, "disk_usage", lambda path: tiny)
         words = ["train", log, "--out", tmp_path / "a" / "m", *QUICK]
         sentence = refused(words, capsys, status=1)
-        assert "MiB free" in sentence
+        assert "GiB free" in sentence
         assert not (tmp_path / "a").exists()
 
     def test_people_who_share_no_item_cannot_be_held_out(self, tmp_path, capsys):
@@ -231,7 +231,7 @@ class TestUse:
         assert "60 of 60 people" in captured.err
         assert run([*words, "--out", str(file)]) == 0
         assert pl.read_parquet(out).equals(pl.read_parquet(file))
-        assert "new or empty folder" in refused([*words, "--out", out], capsys)
+        assert "holds lists already; name a new" in refused([*words, "--out", out], capsys)
 
     def test_recommend_draws_a_bar_on_a_terminal(self, folder, log, tmp_path, capsys, monkeypatch):
         monkeypatch.setattr(sys.stderr, "isatty", lambda: True)

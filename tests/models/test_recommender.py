@@ -263,7 +263,7 @@ def test_users_that_are_numbers_and_text_become_text(numbered):
 
 
 def test_unknown_items_in_a_history_are_counted_warned_of_and_left_out(ease):
-    words = r"2 of 5 items in the histories are not among the model's 50 items \(such as 'x1'\)"
+    words = r"2 of 5 events in the histories .* not among the model's 50 \(such as 'x1'\)"
     with pytest.warns(UserWarning, match=words):
         lists = ease.recommend({"me": ["0-00", "x1", "1-00"], "you": ["x2", "0-02"][::-1]})
     assert lists.equals(ease.recommend({"me": ["0-00", "1-00"], "you": ["0-02"]}))

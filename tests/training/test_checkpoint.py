@@ -206,6 +206,11 @@ def test_resuming_with_other_settings_is_refused_by_their_names(folder, changed,
         fit(folder, epochs=3, resume=True, **changed)
 
 
+def test_a_refusal_to_resume_says_what_the_run_had(folder):
+    with pytest.raises(DataError, match=r"same data and settings \(it had beta 0.2, seed 4\)"):
+        fit(folder, epochs=3, resume=True, seed=5, settings={"beta": 0.3})
+
+
 def test_resuming_with_other_data_is_refused(folder):
     train = planted.split().train
     fewer = train.take_users(np.arange(train.n_users - 1))

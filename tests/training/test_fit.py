@@ -191,11 +191,20 @@ def test_the_faithful_recipe_is_no_recipe_to_the_bit():
     assert torch.equal(weights(fit(epochs=2)), weights(fit(epochs=2, recipe="faithful")))
 
 
-def test_an_average_with_a_sampled_softmax_is_refused_and_without_it_the_recipe_goes():
+def test_an_average_with_a_sampled_softmax_is_refused_and_the_recipe_goes_without_it():
     sampled = {"softmax": "sampled:5"}
     with pytest.raises(SettingsError, match="set average to 0"):
-        fit(model=sampled, recipe="fast", epochs=1)
-    assert fit(model=sampled, recipe="fast", epochs=1, average=0).training["epochs_run"] == 1
+        fit(model=sampled, recipe="fast", epochs=1, average=0.5)
+    assert fit(model=sampled, recipe="fast", epochs=1).training["average"] == 0
+
+
+def test_the_recipes_average_is_no_longer_than_a_short_run():
+    """Of ten steps the mean is over five and a half; an average asked for is left as it is."""
+    few = {"average": 0.995, "epochs": 10, "batch_size": 1000, "start": "random"}
+    few |= {"learning_rate": 1e-3, "schedule": "constant", "precision": "32"}
+    capped = weights(fit(recipe="fast", **few))
+    assert torch.equal(capped, weights(fit(**few | {"average": 1 - 9 / 50})))
+    assert not torch.equal(capped, weights(fit(**few)))
 
 
 # The log

@@ -63,7 +63,7 @@ def doctor(as_json: Json = False) -> None:
     ]
     table(["", ""], rows)
     table(
-        ["extra (planned)", "will add", ""],
+        ["extra", "for", ""],
         [
             (extra, known["adds"], "installed" if known["installed"] else known["install"])
             for extra, known in facts["extras"].items()

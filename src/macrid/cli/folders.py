@@ -68,8 +68,9 @@ def check_space(out: Path, model: Recommender, n_items: int) -> None:
     free = shutil.disk_usage(out).free
     if free < needed:
         raise ArtifactError(
-            f"the run would write up to {needed / 2**20:,.0f} MiB and {out} has "
-            f"{free / 2**20:,.0f} MiB free; choose another --out, or a smaller model"
+            f"the run would write up to {needed / 2**30:,.1f} GiB and the disk of {out} has "
+            f"{free / 2**30:,.1f} GiB free; take a smaller model (fewer items or n_dims), or "
+            "another --out"
         ) from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
@@ -91,15 +92,20 @@ def check_same(out: Path, model: Recommender, wanted: dict[str, Any]) -> None:
         )
 
 
-def leave_clean(out: Path, made: list[Path]) -> None:
+def leave_clean(out: Path, made: list[Path], *, tell: bool = True) -> None:
     """After a run that ended early: keep what can be resumed, and nothing else that it made.
 
     Args:
         out: Its folder.
         made: The folders that were not there before, innermost first.
+        tell: Whether to say how to go on.
     """
     if (out / CHECKPOINT).is_file():
-        note(f"what was trained so far is kept in {out}; go on with the same command and --resume")
+        if tell:
+            note(
+                f"what was trained so far is kept in {out}; go on with the same command and "
+                "--resume"
+            )
         return
     if out.is_dir() and not (out / "config.json").is_file():
         for name in RUN_FILES:

@@ -11,14 +11,16 @@ from macrid.cli.options import DataSettings
 from macrid.cli.show import note
 from macrid.cli.source import read_split_or_events
 from macrid.data.splits import Split, everyone
-from macrid.errors import TrainingDiverged
+from macrid.errors import DataError, SettingsError, TrainingDiverged
 from macrid.evaluation.baselines import measure_baselines
 from macrid.evaluation.protocol import DEFAULT_METRICS, evaluate
 from macrid.models.artifact import load
 from macrid.models.catalog import model_class
 from macrid.models.recommender import Recommender
 from macrid.training.run_files import discard_checkpoint
-from macrid.training.settings import RECIPES, TrainingSettings, no_options
+from macrid.training.settings import RECIPES, no_options
+
+FEW_STEPS = 300  # at which a recipe that was chosen for about 400 is not to be relied on
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def carry_out(run: Run) -> Recommender:
     model = model_class(run.model)(**run.settings)
     options: dict[str, Any] = {}
     if model.in_epochs:
-        options = TrainingSettings.of(run.training).model_dump()
+        options = model.training_settings(run.training).model_dump()
     else:
         no_options(run.model, run.training)
     reading = DataSettings.of(run.reading)
@@ -64,6 +66,9 @@ def carry_out(run: Run) -> Recommender:
     except TrainingDiverged:
         discard_checkpoint(run.out)  # resumed, it would diverge again
         leave_clean(run.out, made)
+        raise
+    except (DataError, SettingsError):  # the same command would be refused again
+        leave_clean(run.out, made, tell=False)
         raise
     except BaseException:
         leave_clean(run.out, made)
@@ -84,6 +89,12 @@ def _train(
     if chosen := RECIPES[options.get("recipe", "faithful")]:
         shown = ", ".join(f"{name} {options[name]}" for name in chosen)
         note(f"by the {options['recipe']} recipe: {shown}")
+        steps = options["epochs"] * -(-train.n_users // options["batch_size"])
+        if steps < FEW_STEPS:
+            note(
+                f"warning: that is {steps:,} steps, for which the recipe was not made; take a "
+                "smaller --batch-size or more --epochs, or leave the recipe out"
+            )
     loop = {"folder": run.out, "resume": run.resume, "progress": True} if model.in_epochs else {}
     model.fit(split.train, split.validation, **options, **loop)
     measured = _measure(model, split, run)

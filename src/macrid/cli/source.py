@@ -40,7 +40,7 @@ def read_events(source: Path, settings: DataSettings) -> Interactions:
     low, high = float(data.weights.min()), float(data.weights.max())
     if settings.min_weight is None and low < high <= 10:
         note(
-            f"weights reach from {low:g} to {high:g}: if they are ratings, --min-weight keeps only "
-            "what people liked"
+            f"weights reach from {low:g} to {high:g} (of an event that comes twice, their sum): if "
+            "they are ratings, --min-weight keeps only what people liked"
         )
     return data

@@ -138,7 +138,11 @@ def recommend(
         str, typer.Option(help="32 or bf16: the same lists, faster on some processors.")
     ] = "32",
     ann: Annotated[
-        bool, typer.Option("--ann", help="Search an index (macrid[ann]): faster, may miss some.")
+        bool,
+        typer.Option(
+            "--ann",
+            help="Search an index (macrid\\[ann]): faster above a million items, may miss some.",
+        ),
     ] = False,
     columns: o.Columns = None,
     out: Annotated[

@@ -214,7 +214,7 @@ def _number(
     """
     names = {meaning: find_column(meaning, table.columns, columns) for meaning in ALIASES}
     if not (n_events := len(table)):
-        raise DataError("the source holds no events; there is nothing to learn from")
+        raise DataError("the source holds no events")
     for meaning in ("user_id", "item_id"):
         if names[meaning] is None:
             raise _no_column(meaning, table.columns)

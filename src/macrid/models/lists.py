@@ -6,6 +6,7 @@ Only people's histories are in memory as a whole. A list is the same whatever th
 import glob
 import hashlib
 import io
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from macrid.parts.ranking import Ranker, TopRows, mask_rows, top_rows
 
 BATCH_SIZE = 256  # people ranked at a time
 PART_SIZE = 10_000  # people in a file
+_LOG = logging.getLogger("macrid")
 _DIGITS = 12  # of an identity, in the name of a hidden folder
 
 
@@ -123,7 +125,10 @@ class Lists:
         aside = _aside(folder, identity[:_DIGITS].decode())
         parts = aside / "parts"
         try:
-            if not (parts.is_dir() and _read(aside / "lists.sha256") == identity):
+            if parts.is_dir() and _read(aside / "lists.sha256") == identity:
+                there = len(list(parts.glob("part-*.parquet")))
+                _LOG.info("going on: %d of %d parts are there already", there, len(self))
+            else:
                 shutil.rmtree(aside, ignore_errors=True)
                 parts.mkdir(parents=True)
                 replace_file(aside / "lists.sha256", identity)
@@ -199,9 +204,15 @@ def check_folder(folder: Path) -> None:
         )
     if folder.is_dir() and not any(folder.iterdir()):
         return
-    if folder.exists() or not folder.parent.is_dir():
+    if folder.exists():
+        what = "lists already" if (folder / "part-00000.parquet").is_file() else "something else"
         raise ArtifactError(
-            f"cannot write lists to {folder}: it must be a new or empty folder in one that exists"
+            f"cannot write lists to {folder}: it holds {what}; name a new or empty folder, or "
+            "remove that one first"
+        )
+    if not folder.parent.is_dir():
+        raise ArtifactError(
+            f"cannot write lists to {folder}: there is no folder {folder.parent} to make it in"
         )
 
 

@@ -1,6 +1,7 @@
 """MacridVAE: preferences disentangled into concepts and dimensions (Ma et al., NeurIPS 2019)."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -115,6 +116,13 @@ class MacridVAE(Trained):
     Settings = MacridVAESettings
     settings: MacridVAESettings
 
+    def training_settings(self, given: Mapping[str, Any]) -> TrainingSettings:
+        """As `Recommender.training_settings`; no recipe averages tables a few rows at a time."""
+        settings = super().training_settings(given)
+        if self.settings.n_draws and "average" not in given:
+            return settings.model_copy(update={"average": 0.0})
+        return settings
+
     def build(self, n_items: int) -> VAE:
         """See `macrid_vae`."""
         return macrid_vae(n_items, self.settings)
@@ -135,9 +143,3 @@ class MacridVAE(Trained):
     def item_concepts(self) -> np.ndarray:
         """The most probable concept of each item, counted from 0, in row order."""
         return self.network.concepts().argmax(-1).numpy()
-
-    def n_parameters(self, n_items: int) -> int:
-        """About 2 · items · dims: the context vectors and the item vectors."""
-        with torch.device("meta"):  # negatives are no parameters, and slow to make there
-            network = macrid_vae(n_items, self.settings.model_copy(update={"softmax": "full"}))
-        return sum(weight.numel() for weight in network.parameters())

@@ -42,8 +42,8 @@ def fold_in(histories: Any, items: Vocabulary, on_unknown: str) -> tuple[pl.Seri
             items.number(first)
         if on_unknown == "warn":
             warnings.warn(
-                f"{unknown.sum():,} of {len(rows):,} items in the histories are not among the "
-                f"model's {len(items):,} items (such as {first!r}) and were left out",
+                f"{unknown.sum():,} of {len(rows):,} events in the histories are of items that are "
+                f"not among the model's {len(items):,} (such as {first!r}) and were left out",
                 MacridWarning,
                 stacklevel=4,
             )

@@ -23,7 +23,7 @@ from macrid.errors import DataError, MacridError, SettingsError
 from macrid.models.lists import BATCH_SIZE, PART_SIZE, Lists, Ranker, ScoreRanker, list_frame
 from macrid.models.people import fold_in, listed
 from macrid.parts.ranking import top_rows
-from macrid.training.settings import Settings
+from macrid.training.settings import Settings, TrainingSettings
 
 SomeRecommender = TypeVar("SomeRecommender", bound="Recommender")
 PRECISIONS = {"32": torch.float32, "bf16": torch.bfloat16}
@@ -81,6 +81,17 @@ class Recommender(ABC):
         """The way back, for `load`; raises ValueError on tensors that do not fit."""
 
     # What all share
+
+    def training_settings(self, given: Mapping[str, Any]) -> TrainingSettings:
+        """The settings of training in epochs that `fit` would follow, recipes included.
+
+        Args:
+            given: What was asked for, by name.
+
+        Raises:
+            SettingsError: If one is unknown or out of bounds.
+        """
+        return TrainingSettings.of(given)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The settings by name, as scikit-learn has it."""

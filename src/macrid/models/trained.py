@@ -15,7 +15,7 @@ from macrid.errors import SettingsError
 from macrid.models.lists import Ranker
 from macrid.models.recommender import PRECISIONS, Recommender
 from macrid.models.vae import VAE
-from macrid.training.memory import check_fits
+from macrid.training.memory import check_fits, check_training
 from macrid.training.objective import Objective
 from macrid.training.settings import TrainingSettings
 
@@ -87,12 +87,15 @@ class Trained(Recommender):
         """
         from macrid.training.fit import fit_network  # Lightning takes seconds to import
 
-        settings = TrainingSettings.of(training)
+        settings = self.training_settings(training)
         check_fits(
             4 * self.n_parameters(train.n_items),
             f"a {self.name} of {train.n_items:,} items with these settings",
             "take fewer n_dims, or drop rare items (min_item_events)",
         )
+        with torch.device("meta"):  # before anything is allocated
+            network = self.build(train.n_items)
+        check_training(network, train, settings, checkpointed=folder is not None)
         identity = {
             "model": self.name,
             **self.settings.model_dump(),

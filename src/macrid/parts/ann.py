@@ -24,6 +24,7 @@ _FEW = 10_000  # items of an index that are all looked at
 _PROBED = 1 / 16  # of an index's cells are looked at
 _TRAINING = 64  # items per cell that cells are made from
 _SAMPLE = 100  # people whose lists are compared with the exact ones
+_LARGE = 100_000  # items from which an index may be worth its while
 _LOG = logging.getLogger("macrid")
 
 
@@ -49,6 +50,8 @@ class Neighbours:
 
     def __init__(self, exact: Scan) -> None:
         self.exact = exact
+        if len(exact.rows) < _LARGE:
+            _LOG.info("%d items are searched faster without an index", len(exact.rows))
         self.members, self.indices = [], []
         own = exact.log_weights.argmax(1)
         for concept, log_weights in enumerate(exact.log_weights.T):

@@ -94,6 +94,7 @@ class OneConcept(nn.Module):
         - output: ``(item, 1)``, zeros
     """
 
+    log_weights: Tensor
     n_concepts = 1
 
     def __init__(self, n_items: int) -> None:

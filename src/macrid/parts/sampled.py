@@ -56,8 +56,8 @@ class Negatives:
     """
 
     def __init__(self, n_items: int, n_draws: int, proposal: Proposal = "popularity") -> None:
-        self.n_draws, self.proposal = n_draws, proposal
-        self.follow(torch.zeros(n_items, dtype=torch.long))
+        self.n_items, self.n_draws, self.proposal = n_items, n_draws, proposal
+        self.probability: Tensor | None = None  # until there are events to follow
 
     def follow(self, counts: Int[Tensor, " item"]) -> None:
         """Draw by these numbers of training events from now on."""
@@ -74,6 +74,9 @@ class Negatives:
 
     def draw(self, device: torch.device | str = "cpu") -> Draw:
         """A new sample, for use on some device."""
+        if self.probability is None:
+            self.follow(torch.zeros(self.n_items, dtype=torch.long))
+        assert self.probability is not None
         uniform = torch.rand(self.n_draws, dtype=torch.float64)
         drawn = torch.searchsorted(self.cumulative, uniform, right=True)
         drawn = drawn.clamp_(max=len(self.cumulative) - 1)  # rounding may leave the last below 1

@@ -50,9 +50,11 @@ class KeepBest(Checkpoint):
             theirs = _identity(checkpoint, note)
             changed = sorted(key for key in mine | theirs if mine.get(key) != theirs.get(key))
             if changed:
+                were = [f"{key} {theirs[key]}" for key in changed if _short(theirs.get(key))]
+                said = f" (it had {', '.join(were)})" if were else ""
                 raise DataError(
                     f"the run in {self.folder} was started with other {', '.join(changed)}; resume "
-                    "it with the same data and settings, or start anew elsewhere"
+                    f"it with the same data and settings{said}, or start anew elsewhere"
                 )
             return checkpoint
         for old in (checkpoint, self.folder / LOG):
@@ -135,3 +137,8 @@ def _csv(rows: list[dict[str, int | float]]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+def _short(value: Any) -> bool:
+    """Whether a setting, not a digest."""
+    return value is not None and len(str(value)) < 24 and not isinstance(value, list)

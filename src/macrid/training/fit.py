@@ -37,6 +37,7 @@ from macrid.training.settings import TrainingSettings
 
 MONITOR, LIST_LENGTH = "ndcg@100", 100
 WARMUP_EPOCHS = 5
+AVERAGED = 5 / 9  # of a run's steps, at most, are in the fast recipe's mean
 _PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
 
 
@@ -136,7 +137,10 @@ class _Module(lightning.LightningModule):
         self.network, self.objective, self.settings = network, objective, settings
         self.warmup = objective.warmup_steps or WARMUP_EPOCHS * n_batches
         self.steps = settings.epochs * n_batches
-        self.average = averaged(network, settings.average) if settings.average else None
+        decay = settings.average
+        if settings.recipe == "fast":  # of a short run the mean would be that of its first weights
+            decay = min(decay, max(0.0, 1 - 1 / (AVERAGED * self.steps)))
+        self.average = averaged(network, decay) if decay else None
         self.row: dict[str, int | float] = {}  # of the epoch
         self.last: dict[str, int | float] = {}  # of the step
         self.ndcg: float | None = None

@@ -107,9 +107,11 @@ def check_training(
     advice = (
         f"batch_size={fitting[0]} would fit"
         if fitting
-        else "smaller batches alone would not do: drop rare items (min_item_events), take fewer "
-        "n_dims, or sample the softmax (softmax='sampled:8192')"
+        else "smaller batches alone would not do: drop rare items (min_item_events) or take fewer "
+        "n_dims"
     )
+    if not fitting and not getattr(network, "sparse", False):
+        advice += ", or sample the softmax (softmax='sampled:8192')"
     check_fits(needed(size), f"training on {train.n_items:,} items", advice)
 
 

@@ -45,7 +45,7 @@ class Settings(BaseModel):
         if problem["type"] == "extra_forbidden":
             near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            return f"there is no setting {name!r}; {hint}known: {', '.join(known)}"
+            return f"there is no setting {name!r}; {hint}known: {', '.join(known) or 'none'}"
         message = problem["msg"]
         for prefix in ("Value error, ", "Input ", "String "):
             message = message.removeprefix(prefix)
