@@ -20,6 +20,11 @@ SMALL = {
         {"n_dims": 8, "n_concepts": 2},
         {"epochs": 15, "batch_size": 20, "learning_rate": 0.03},
     ),
+    "multvae": (
+        {"hidden": [32], "n_dims": 8},
+        {"epochs": 30, "batch_size": 20, "learning_rate": 0.01},
+    ),
+    "multdae": ({"n_dims": 16}, {"epochs": 30, "batch_size": 20, "learning_rate": 0.01}),
     "ease": ({"regularization": 10.0}, {}),
     "popularity": ({}, {}),
 }
