@@ -331,6 +331,16 @@ def test_pickles_are_refused_unread(folder, tmp_path, protocol):
     assert not (tmp_path / "boom").exists()
 
 
+def test_a_header_whose_length_looks_like_a_pickle_is_read(folder):
+    """0x0480 bytes long, so that the file begins as pickles of protocol 4 do."""
+    data = (folder / "model.safetensors").read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = data[8:end].ljust(0x0480)
+    forge(folder, "model.safetensors", len(header).to_bytes(8, "little") + header + data[end:])
+    assert (folder / "model.safetensors").read_bytes().startswith(b"\x80\x04")
+    macrid.load(folder)
+
+
 def test_a_pickle_of_the_oldest_kind_is_refused_unread(folder, tmp_path):
     forge(folder, "model.safetensors", pickle.dumps(Bomb(tmp_path / "boom"), 0))
     with pytest.raises(ArtifactError, match="is damaged"):

@@ -165,7 +165,8 @@ def _read(folder: Path, name: str, config: dict[str, Any]) -> bytes:
         data = (folder / name).read_bytes()
     except OSError as error:
         raise ArtifactError(f"the model in {folder} lacks {name}: {error.strerror}") from error
-    if data.startswith(_PICKLES):
+    # The length of a safetensors header may begin like a pickle; its JSON follows that length.
+    if data.startswith(_PICKLES) and data[8:9] != b"{":
         raise ArtifactError(
             f"{folder / name} is a pickle, which can run code when it is loaded; macrid reads "
             "safetensors only"
