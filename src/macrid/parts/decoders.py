@@ -1,7 +1,6 @@
 """From a person's point back to items; a decoder owns its likelihood, so both run in blocks."""
 
 from collections.abc import Sequence
-from itertools import pairwise, starmap
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -9,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from macrid.data.histories import Histories
-from macrid.parts.encoders import linear, small_
 from macrid.parts.events import event_products
 from macrid.parts.items import ItemVectors
 from macrid.parts.kernels import mixture_log_likelihood
+from macrid.parts.layers import Style
 from macrid.parts.likelihoods import Likelihood
 from macrid.parts.sampled import Draw, sampled_log_likelihood
 from macrid.parts.scoring import Scan, mixture_logits
@@ -108,7 +107,7 @@ class MixtureDecoder(nn.Module):
 
 
 class DenseDecoder(nn.Module):
-    r"""Layers with tanh after each, then a linear one with an output per item.
+    r"""Layers with an activation after each, then a linear one with an output per item.
 
     The last layer's weights are a vector per item, and its bias one more dimension of them, against
     which people have a 1: the likelihoods and the lists of one concept serve it as they are.
@@ -117,6 +116,7 @@ class DenseDecoder(nn.Module):
         n_items: Size of the catalogue.
         widths: Dimensions of z, and of each layer up to the last but one.
         likelihood: What is assumed of histories; see `macrid.parts.likelihoods`.
+        style: Of the layers.
 
     Shape:
         - z: ``(batch, 1, dim)``
@@ -128,12 +128,18 @@ class DenseDecoder(nn.Module):
     items: ItemVectors
     bias: nn.Parameter
 
-    def __init__(self, n_items: int, widths: Sequence[int], likelihood: Likelihood) -> None:
+    def __init__(
+        self,
+        n_items: int,
+        widths: Sequence[int],
+        likelihood: Likelihood,
+        style: Style = Style(),  # noqa: B008  immutable
+    ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(starmap(linear, pairwise(widths)))
+        self.style, self.layers = style, style.layers(widths)
         self.items = ItemVectors(n_items, widths[-1], cosine=False)
         self.bias = nn.Parameter(torch.empty(n_items))
-        small_(self.bias)
+        style.start_(self.items.weight, self.bias, widths[-1])
         self.likelihood = likelihood
 
     def vectors(self, rows: Int[Tensor, " some"] | None = None) -> Float[Tensor, "item wide"]:
@@ -143,9 +149,8 @@ class DenseDecoder(nn.Module):
 
     def points(self, z: Float[Tensor, "batch one dim"]) -> Float[Tensor, "batch one wide"]:
         """What the last layer multiplies, and the 1 that meets its bias."""
-        for layer in self.layers:
-            z = torch.tanh(layer(z))
-        return F.pad(z.to(self.bias.dtype), (0, 1), value=1.0)
+        points = self.style.through(self.layers, z)
+        return F.pad(points.to(self.bias.dtype), (0, 1), value=1.0)
 
     def log_likelihood(
         self,

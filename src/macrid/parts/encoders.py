@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise, starmap
 
 import torch
 from jaxtyping import Float, Int
@@ -12,7 +11,10 @@ from torch.nn import functional as F
 from macrid.data.histories import Histories
 from macrid.parts.events import weighted_bag
 from macrid.parts.items import MIN_LENGTH
+from macrid.parts.layers import Style
 from macrid.parts.onehot import by_concept, one_concept
+
+_PLAIN = Style()
 
 
 @dataclass(frozen=True)
@@ -34,18 +36,18 @@ class FirstLayer(nn.Module):
         n_items: Size of the catalogue.
         width: Numbers that it gives for each person and concept.
         dropout: Share of the interactions that is dropped, anew for each concept.
+        style: Of the first weights.
     """
 
     context: nn.Parameter
     bias: nn.Parameter
 
-    def __init__(self, n_items: int, width: int, *, dropout: float) -> None:
+    def __init__(self, n_items: int, width: int, *, dropout: float, style: Style = _PLAIN) -> None:
         super().__init__()
         self.dropout = dropout
         self.context = nn.Parameter(torch.empty(n_items, width))
         self.bias = nn.Parameter(torch.empty(width))
-        nn.init.xavier_uniform_(self.context)
-        small_(self.bias)
+        style.start_(self.context, self.bias, n_items)
 
     def sums(
         self,
@@ -108,7 +110,7 @@ class ConceptEncoder(FirstLayer):
 
     def __init__(self, n_items: int, n_dims: int, *, dropout: float) -> None:
         super().__init__(n_items, n_dims, dropout=dropout)
-        self.head = linear(n_dims, 2 * n_dims)
+        self.head = _PLAIN.linear(n_dims, 2 * n_dims)
 
     def forward(
         self,
@@ -123,21 +125,25 @@ class ConceptEncoder(FirstLayer):
 
 
 class DenseEncoder(FirstLayer):
-    """Layers with tanh after each, the first one a sum over the interactions.
+    """Layers with an activation after each, the first one a sum over the interactions.
 
     Args:
         n_items: Size of the catalogue.
         widths: Of each layer.
         dropout: Share of the interactions that is dropped.
+        style: Of the layers.
 
     Shape:
         - log_weights: ``(item, concept)``
-        - output: ``(batch, concept, width)``, in (-1, 1)
+        - output: ``(batch, concept, width)``
     """
 
-    def __init__(self, n_items: int, widths: Sequence[int], *, dropout: float) -> None:
-        super().__init__(n_items, widths[0], dropout=dropout)
-        self.layers = nn.ModuleList(starmap(linear, pairwise(widths)))
+    def __init__(
+        self, n_items: int, widths: Sequence[int], *, dropout: float, style: Style = _PLAIN
+    ) -> None:
+        wide = widths[0] * (1 + style.gated)
+        super().__init__(n_items, wide, dropout=dropout, style=style)
+        self.style, self.layers = style, style.layers(widths)
 
     def forward(
         self,
@@ -146,20 +152,10 @@ class DenseEncoder(FirstLayer):
         rows: Int[Tensor, " item"] | None = None,
     ) -> Float[Tensor, "batch concept width"]:
         """What the last layer says of each person and concept."""
-        hidden = torch.tanh(self.sums(histories, log_weights, rows))
-        for layer in self.layers:
-            hidden = torch.tanh(layer(hidden))
-        return hidden
+        hidden = self.style(self.sums(histories, log_weights, rows))
+        return self.style.through(self.layers, hidden)
 
-
-def linear(n_inputs: int, n_outputs: int) -> nn.Linear:
-    """A linear layer as Liang et al. and Ma et al. initialise theirs."""
-    layer = nn.Linear(n_inputs, n_outputs)
-    nn.init.xavier_uniform_(layer.weight)
-    small_(layer.bias)
-    return layer
-
-
-def small_(bias: Tensor) -> None:
-    """TensorFlow's truncated normal, cut at two deviations."""
-    nn.init.trunc_normal_(bias, std=1e-3, a=-2e-3, b=2e-3)
+    def dense(self, rows: Float[Tensor, "row item"]) -> Float[Tensor, "row width"]:
+        """What it would say of people whose events have weights, not scaled to unit length."""
+        thinned = F.dropout(rows, self.dropout, self.training)
+        return self.style.through(self.layers, self.style(thinned @ self.context + self.bias))

@@ -7,8 +7,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from macrid.data.histories import Histories
-from macrid.parts.encoders import ConceptEncoder, DenseEncoder, linear
+from macrid.parts.encoders import ConceptEncoder, DenseEncoder, Gaussian
 from macrid.parts.items import unit
+from macrid.parts.priors import VampPrior, log_density
+
+LOG_VAR = -12.0, 4.0  # within which Kim and Suh keep log-variances
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,8 @@ class GaussianLatent(nn.Module):
 
     def __init__(self, encoder: DenseEncoder, n_inputs: int, n_dims: int) -> None:
         super().__init__()
-        self.encoder, self.head = encoder, linear(n_inputs, 2 * n_dims)
+        self.encoder = encoder
+        self.head = encoder.style.linear(n_inputs, 2 * n_dims)
 
     def forward(
         self,
@@ -124,3 +128,51 @@ class GaussianLatent(nn.Module):
             z = mean + (0.5 * log_var).exp() * torch.randn_like(mean)
         kl = 0.5 * (log_var.exp() + mean.square() - log_var - 1).sum((-1, -2))
         return Latent(z, kl)
+
+
+class VampLatent(nn.Module):
+    r"""A posterior :math:`N(\mu, \mathrm{diag}(\sigma^2))` judged against a VampPrior.
+
+    The divergence is an estimate from one sample, :math:`\log q(z \mid x) - \log p(z)`, and
+    log-variances are kept within [-12, 4] (Kim and Suh, 2019, and their code).
+
+    Args:
+        encoder: Its last layer's output goes linearly to the mean and the log-variance.
+        n_inputs: Width of that.
+        n_dims: Dimensions of z.
+        prior: Reads its pseudo-users with the same encoder.
+
+    Shape:
+        - z: ``(batch, 1, dim)``
+        - kl: ``(batch,)``, in nats
+    """
+
+    encoder: DenseEncoder
+    head: nn.Linear
+    prior: VampPrior
+
+    def __init__(
+        self, encoder: DenseEncoder, n_inputs: int, n_dims: int, prior: VampPrior
+    ) -> None:
+        super().__init__()
+        self.encoder, self.prior = encoder, prior
+        self.head = encoder.style.linear(n_inputs, 2 * n_dims)
+
+    def forward(
+        self,
+        histories: Histories,
+        log_weights: Float[Tensor, "item concept"],
+        rows: Int[Tensor, " item"] | None = None,
+    ) -> Latent:
+        """Sample while training, return the mean otherwise; arguments are the encoder's."""
+        at = self._gaussian(self.encoder(histories, log_weights, rows))
+        if not self.training:
+            return Latent(at.mean, at.mean.new_zeros(len(at.mean)))
+        z = at.mean + (0.5 * at.log_var).exp() * torch.randn_like(at.mean)
+        of_rows = lambda pseudo: self._gaussian(self.encoder.dense(pseudo))  # noqa: E731
+        return Latent(z, log_density(z, at).sum(1) - self.prior(z, of_rows))
+
+    def _gaussian(self, hidden: Float[Tensor, "*batch width"]) -> Gaussian:
+        """The heads, bounded."""
+        mean, log_var = self.head(hidden).to(self.encoder.bias.dtype).chunk(2, dim=-1)
+        return Gaussian(mean, log_var.clamp(*LOG_VAR))
