@@ -43,7 +43,7 @@ the end of the next, in each library's own training loop. Peak memory is the who
 more than all of it (marked ?) means that the machine was busy while the roofline was measured.
 
 "bf16" is `--precision bf16`, "one-hot" `--assignment-sampling straight-through`, "fast recipe"
-`--recipe fast`. `docs/decisions.md` says where the time goes that keeps a target from being reached.
+`--recipe fast`. Where the time goes that keeps targets from being reached: `docs/decisions.md`.
 """
 
 
