@@ -41,6 +41,9 @@ default is 600); MultiVAE keeps its defaults. A step is timed from the end of on
 the end of the next, in each library's own training loop. Peak memory is the whole process's.
 "Roofline" is the least time by the formula in `benchmarks/roofline.py` over the time measured;
 more than all of it (marked ?) means that the machine was busy while the roofline was measured.
+
+"bf16" is `--precision bf16`, "one-hot" `--assignment-sampling straight-through`, "fast recipe"
+`--recipe fast`. Where the time goes that keeps targets from being reached: `docs/decisions.md`.
 """
 
 

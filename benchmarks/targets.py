@@ -1,5 +1,6 @@
 """What the project set out to reach (issue 3), against what was measured."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ class Target:
     Example:
         >>> Target("a step", 3.0, 2.4, "×").row()
         ['a step', '≥ 3×', '2.4×', 'missed by 20%']
+        >>> Target("some quality", 60, math.inf, " s", at_most=True).row()
+        ['some quality', '≤ 60 s', 'never', 'missed']
     """
 
     what: str
@@ -30,6 +33,7 @@ class Target:
     def row(self) -> list[str]:
         """As a line of the table."""
         found = "not measured" if self.found is None else f"{self.found:.4g}{self.unit}"
+        found = "never" if self.found == math.inf else found
         if self.bound is None:
             return [self.what, "to be shown", found, ""]
         sign = "≤" if self.at_most else "≥"
@@ -43,6 +47,8 @@ class Target:
             return "in doubt: the machine was busy while the roofline was measured"
         if self.found <= self.bound if self.at_most else self.found >= self.bound:
             return "reached"
+        if self.found == math.inf:
+            return "missed"
         return f"missed by {abs(self.found / self.bound - 1):.0%}"
 
 
@@ -116,7 +122,7 @@ def _quality(quality: dict[str, Any]) -> list[Target]:
     """Soon, and good."""
     runs = good(quality.get("macrid", {}).get("fast recipe", []))
     runs = runs if quality.get("data") == "ml-1m" else []
-    reached = [run["reached_seconds"] or float("inf") for run in runs]
+    reached = [run["reached_seconds"] or math.inf for run in runs]
     tests = [run["test"]["ndcg@100"]["mean"] for run in runs]
     return [
         Target(

@@ -269,7 +269,7 @@ class TestUse:
 
     def test_unknown_items_are_counted_or_refused(self, folder, capsys):
         assert run(["recommend", str(folder), "--items", "i1,nope", "--json"]) == 0
-        assert "1 of 2 items" in capsys.readouterr().err
+        assert "1 of 2 events" in capsys.readouterr().err
         words = ["recommend", folder, "--items", "i1,nope", "--on-unknown", "raise"]
         assert "'nope'" in refused(words, capsys)
 

@@ -57,7 +57,7 @@ class Negatives:
 
     def __init__(self, n_items: int, n_draws: int, proposal: Proposal = "popularity") -> None:
         self.n_items, self.n_draws, self.proposal = n_items, n_draws, proposal
-        self.probability: Tensor | None = None  # until there are events to follow
+        self._followed: tuple[Tensor, Tensor] | None = None  # when it is first asked for
 
     def follow(self, counts: Int[Tensor, " item"]) -> None:
         """Draw by these numbers of training events from now on."""
@@ -69,20 +69,30 @@ class Negatives:
             )
             weight = ((rank + 2) / (rank + 1)).log()
         # No buffers: of no use to a trained model, and in a precision that not every GPU has.
-        self.probability = weight / weight.sum()
-        self.cumulative = self.probability.cumsum(0)
+        probability = weight / weight.sum()
+        self._followed = probability, probability.cumsum(0)
+
+    @property
+    def probability(self) -> Float[Tensor, " item"]:
+        """Of each item, in each draw; the same for all before there are events to follow."""
+        return self._cumulated()[0]
 
     def draw(self, device: torch.device | str = "cpu") -> Draw:
         """A new sample, for use on some device."""
-        if self.probability is None:
-            self.follow(torch.zeros(self.n_items, dtype=torch.long))
-        assert self.probability is not None
+        probability, cumulative = self._cumulated()
         uniform = torch.rand(self.n_draws, dtype=torch.float64)
-        drawn = torch.searchsorted(self.cumulative, uniform, right=True)
-        drawn = drawn.clamp_(max=len(self.cumulative) - 1)  # rounding may leave the last below 1
+        drawn = torch.searchsorted(cumulative, uniform, right=True)
+        drawn = drawn.clamp_(max=len(cumulative) - 1)  # rounding may leave the last below 1
         rows, times = drawn.unique(return_counts=True)
-        weight = times / (self.n_draws * self.probability[rows])
+        weight = times / (self.n_draws * probability[rows])
         return Draw(rows.to(device), weight.log().float().to(device))
+
+    def _cumulated(self) -> tuple[Tensor, Tensor]:
+        """Probabilities and their sums so far."""
+        if self._followed is None:
+            self.follow(torch.zeros(self.n_items, dtype=torch.long))
+        assert self._followed is not None
+        return self._followed
 
 
 def sampled_log_likelihood(
