@@ -25,6 +25,18 @@ SMALL = {
         {"epochs": 30, "batch_size": 20, "learning_rate": 0.01},
     ),
     "multdae": ({"n_dims": 16}, {"epochs": 30, "batch_size": 20, "learning_rate": 0.01}),
+    "vamp": (
+        {"hidden": 32, "n_dims": 8, "n_pseudo": 20},
+        {"epochs": 30, "batch_size": 20, "learning_rate": 0.01},
+    ),
+    "hvamp": (
+        {"hidden": 32, "n_dims": 8, "n_pseudo": 20},
+        {"epochs": 30, "batch_size": 20, "learning_rate": 0.01},
+    ),
+    "recvae": (
+        {"hidden": 32, "n_layers": 3, "n_dims": 8},
+        {"epochs": 15, "batch_size": 20, "learning_rate": 0.01},
+    ),
     "ease": ({"regularization": 10.0}, {}),
     "popularity": ({}, {}),
 }

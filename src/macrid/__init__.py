@@ -26,12 +26,15 @@ if TYPE_CHECKING:
     from macrid.models.multvae import MultDAE, MultVAE
     from macrid.models.popularity import Popularity
     from macrid.models.recommender import Recommender
+    from macrid.models.recvae import RecVAE
+    from macrid.models.vamp import HVamp, Vamp
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "EASE": "models.ease",
     "Evaluation": "evaluation.protocol",
+    "HVamp": "models.vamp",
     "HeldOut": "data.splits",
     "Interactions": "data.interactions",
     "MacridError": "errors",
@@ -39,8 +42,10 @@ _HOMES = {
     "MultDAE": "models.multvae",
     "MultVAE": "models.multvae",
     "Popularity": "models.popularity",
+    "RecVAE": "models.recvae",
     "Recommender": "models.recommender",
     "Split": "data.splits",
+    "Vamp": "models.vamp",
     "evaluate": "evaluation.protocol",
     "get_data": "data.catalog:get",
     "hold_out_users": "data.splits",
@@ -54,6 +59,7 @@ _HOMES = {
 __all__ = [
     "EASE",
     "Evaluation",
+    "HVamp",
     "HeldOut",
     "Interactions",
     "MacridError",
@@ -61,8 +67,10 @@ __all__ = [
     "MultDAE",
     "MultVAE",
     "Popularity",
+    "RecVAE",
     "Recommender",
     "Split",
+    "Vamp",
     "evaluate",
     "get_data",
     "hold_out_users",

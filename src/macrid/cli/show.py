@@ -16,6 +16,9 @@ _NAMES = {
     "macridvae": "MacridVAE",
     "multvae": "Mult-VAE",
     "multdae": "Mult-DAE",
+    "vamp": "Vamp",
+    "hvamp": "H+Vamp",
+    "recvae": "RecVAE",
     "ease": "EASE",
     "popularity": "popularity",
 }

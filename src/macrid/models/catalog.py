@@ -8,9 +8,12 @@ from macrid.models.macridvae import MacridVAE
 from macrid.models.multvae import MultDAE, MultVAE
 from macrid.models.popularity import Popularity
 from macrid.models.recommender import Recommender
+from macrid.models.recvae import RecVAE
+from macrid.models.vamp import HVamp, Vamp
 
 MODELS: dict[str, type[Recommender]] = {
-    model.name: model for model in (MacridVAE, MultVAE, MultDAE, EASE, Popularity)
+    model.name: model
+    for model in (MacridVAE, MultVAE, MultDAE, Vamp, HVamp, RecVAE, EASE, Popularity)
 }
 
 

@@ -1,5 +1,6 @@
 """Mult-VAE and Mult-DAE (Liang et al., WWW 2018): one concept, layers of an ordinary network."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -8,10 +9,11 @@ from macrid.models.trained import Trained
 from macrid.models.vae import VAE
 from macrid.parts.concepts import OneConcept
 from macrid.parts.decoders import DenseDecoder
-from macrid.parts.encoders import DenseEncoder
+from macrid.parts.encoders import DenseEncoder, GaussianHead
+from macrid.parts.layers import PLAIN, Stack
 from macrid.parts.latents import GaussianLatent, PointLatent
 from macrid.parts.likelihoods import GaussianLikelihood, Likelihood, Logistic, Multinomial
-from macrid.training.objective import Objective
+from macrid.training.objective import Linear, Objective
 from macrid.training.settings import Settings
 
 Width = Annotated[int, Field(ge=1)]
@@ -33,11 +35,15 @@ class DenseSettings(Settings):
         float, Field(gt=0, description="of all others, in the gaussian likelihood")
     ] = 1.0
 
-    def assumed(self) -> Likelihood:
-        """The likelihood chosen."""
+    def assumed(self, floor: float = 0.0) -> Likelihood:
+        """The likelihood chosen; the logistic one with a floor under probabilities."""
         if self.likelihood == "gaussian":
             return GaussianLikelihood(self.confidence_seen, self.confidence_unseen)
-        return Logistic() if self.likelihood == "logistic" else Multinomial()
+        return Logistic(floor) if self.likelihood == "logistic" else Multinomial()
+
+    def decoder(self, n_items: int, widths: Sequence[int]) -> DenseDecoder:
+        """Tanh layers from a point to the items."""
+        return DenseDecoder(n_items, Stack(PLAIN, widths), widths[-1], self.assumed())
 
 
 class MultVAESettings(DenseSettings):
@@ -92,13 +98,14 @@ class MultVAE(Trained):
         encoder = DenseEncoder(n_items, s.hidden, dropout=s.dropout)
         return VAE(
             concepts=OneConcept(n_items),
-            latent=GaussianLatent(encoder, s.hidden[-1], s.n_dims),
-            decoder=DenseDecoder(n_items, (s.n_dims, *s.hidden[::-1]), s.assumed()),
+            latent=GaussianLatent(encoder, GaussianHead(PLAIN, s.hidden[-1], s.n_dims)),
+            decoder=s.decoder(n_items, (s.n_dims, *s.hidden[::-1])),
         )
 
     def objective(self) -> Objective:
         """The authors'."""
-        return Objective(self.settings.beta, self.settings.l2, self.settings.warmup_steps)
+        s = self.settings
+        return Objective(s.beta, s.l2, Linear(steps=s.warmup_steps))
 
 
 class MultDAE(Trained):
@@ -126,7 +133,7 @@ class MultDAE(Trained):
         return VAE(
             concepts=OneConcept(n_items),
             latent=PointLatent(DenseEncoder(n_items, (*s.hidden, s.n_dims), dropout=s.dropout)),
-            decoder=DenseDecoder(n_items, (s.n_dims, *s.hidden[::-1]), s.assumed()),
+            decoder=s.decoder(n_items, (s.n_dims, *s.hidden[::-1])),
         )
 
     def objective(self) -> Objective:

@@ -46,6 +46,7 @@ class Recommender(ABC):
     name: ClassVar[str]
     in_epochs: ClassVar[bool] = False  # whether `fit` takes the options of `TrainingSettings`
     Settings: ClassVar[type[Settings]]
+    training_defaults: ClassVar[Mapping[str, Any]] = {}  # where they are not `TrainingSettings`'
 
     def __init__(self, **settings: Any) -> None:
         self.settings = self.Settings.of(settings)
@@ -91,7 +92,7 @@ class Recommender(ABC):
         Raises:
             SettingsError: If one is unknown or out of bounds.
         """
-        return TrainingSettings.of(given)
+        return TrainingSettings.of({**self.training_defaults, **given})
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The settings by name, as scikit-learn has it."""

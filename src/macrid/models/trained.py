@@ -1,6 +1,7 @@
 """What all networks share once they are built: training in epochs, scores, lists, weights."""
 
 from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -67,6 +68,7 @@ class Trained(Recommender):
         folder: str | Path | None = None,
         resume: bool = False,
         progress: bool = False,
+        watch: Callable[[Mapping[str, int | float]], None] | None = None,
         **training: Any,
     ) -> None:
         """Options of `fit`.
@@ -80,9 +82,11 @@ class Trained(Recommender):
             folder: Where the log and a checkpoint of each epoch go.
             resume: Go on from the checkpoint in ``folder``, if there is one.
             progress: Show a progress bar on stderr.
+            watch: Called after each epoch with its row of the log, which names ``epoch``, ``loss``
+                and, with validation users, ``ndcg@100``; what it raises ends the training.
             training: Fields of `TrainingSettings`: ``recipe="faithful", epochs=200,
                 batch_size=500, learning_rate=1e-3, schedule="constant", average=0.0,
-                start="random", patience=None, seed=98765, precision="32", device="auto",
+                start="random", patience=None, patience_from=0, gradients="plain", seed=98765, precision="32", device="auto",
                 threads=None``.
         """
         from macrid.training.fit import fit_network  # Lightning takes seconds to import
@@ -117,6 +121,7 @@ class Trained(Recommender):
                 resume=resume,
                 identity=identity,
                 progress=progress,
+                watch=watch,
             )
         self.training |= settings.model_dump()
         self.training |= {

@@ -11,13 +11,12 @@ from macrid.parts.ann import Neighbours
 from macrid.parts.concepts import OneConcept, Prototypes
 from macrid.parts.decoders import DenseDecoder, MixtureDecoder
 from macrid.parts.kernels import block_bytes
-from macrid.parts.latents import GaussianLatent, PointLatent, SphericalLatent
+from macrid.parts.latents import LatentBlock
 from macrid.parts.ranking import TopRows
 from macrid.parts.sampled import Draw, Negatives
 from macrid.parts.scoring import Scan
 from macrid.training.objective import Elbo
 
-Latents = SphericalLatent | GaussianLatent | PointLatent
 Decoder = MixtureDecoder | DenseDecoder
 
 
@@ -36,7 +35,7 @@ class VAE(nn.Module):
     """
 
     concepts: Prototypes | OneConcept
-    latent: Latents
+    latent: LatentBlock
     decoder: Decoder
 
     negatives: Negatives | None
@@ -45,7 +44,7 @@ class VAE(nn.Module):
         self,
         *,
         concepts: Prototypes | OneConcept,
-        latent: Latents,
+        latent: LatentBlock,
         decoder: Decoder,
         negatives: Negatives | None = None,
     ) -> None:
@@ -57,6 +56,15 @@ class VAE(nn.Module):
     def sparse(self) -> bool:
         """Whether the gradients of tables name only the rows that a batch touched."""
         return self.negatives is not None
+
+    @property
+    def passes(self) -> int:
+        """Over the people in an epoch."""
+        return self.latent.passes
+
+    def begin_pass(self, number: int) -> None:
+        """Called before each of them, numbered from 0 in every epoch."""
+        self.decoder.requires_grad_(self.latent.begin_pass(number))
 
     def forward(self, histories: Histories) -> Elbo:
         """Both halves of the bound, in nats per person."""
@@ -83,6 +91,7 @@ class VAE(nn.Module):
             drawing = 48 * self.negatives.n_draws
         per_row, per_user = 6 * n_dims + 8 * n_concepts, 10 * n_dims * n_concepts
         floats = rows * per_row + n_users * per_user + 10 * n_events * n_concepts
+        floats += self.latent.step_floats(n_users)
         return 4 * floats + block_bytes(n_concepts, rows) + drawing
 
     def _sampled(self, histories: Histories, drawn: Draw) -> Elbo:

@@ -1,7 +1,5 @@
 """From a person's point back to items; a decoder owns its likelihood, so both run in blocks."""
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -11,7 +9,7 @@ from macrid.data.histories import Histories
 from macrid.parts.events import event_products
 from macrid.parts.items import ItemVectors
 from macrid.parts.kernels import mixture_log_likelihood
-from macrid.parts.layers import Style
+from macrid.parts.layers import PLAIN, Fork, Stack, Style
 from macrid.parts.likelihoods import Likelihood
 from macrid.parts.sampled import Draw, sampled_log_likelihood
 from macrid.parts.scoring import Scan, mixture_logits
@@ -114,9 +112,10 @@ class DenseDecoder(nn.Module):
 
     Args:
         n_items: Size of the catalogue.
-        widths: Dimensions of z, and of each layer up to the last but one.
+        body: The layers up to the last but one.
+        width: Of what they give.
         likelihood: What is assumed of histories; see `macrid.parts.likelihoods`.
-        style: Of the layers.
+        style: Of the last layer's first weights.
 
     Shape:
         - z: ``(batch, 1, dim)``
@@ -127,19 +126,21 @@ class DenseDecoder(nn.Module):
 
     items: ItemVectors
     bias: nn.Parameter
+    body: Stack | Fork
 
     def __init__(
         self,
         n_items: int,
-        widths: Sequence[int],
+        body: Stack | Fork,
+        width: int,
         likelihood: Likelihood,
-        style: Style = Style(),  # noqa: B008  immutable
+        style: Style = PLAIN,
     ) -> None:
         super().__init__()
-        self.style, self.layers = style, style.layers(widths)
-        self.items = ItemVectors(n_items, widths[-1], cosine=False)
+        self.body = body
+        self.items = ItemVectors(n_items, width, cosine=False)
         self.bias = nn.Parameter(torch.empty(n_items))
-        style.start_(self.items.weight, self.bias, widths[-1])
+        style.start_(self.items.weight, self.bias, width)
         self.likelihood = likelihood
 
     def vectors(self, rows: Int[Tensor, " some"] | None = None) -> Float[Tensor, "item wide"]:
@@ -149,8 +150,7 @@ class DenseDecoder(nn.Module):
 
     def points(self, z: Float[Tensor, "batch one dim"]) -> Float[Tensor, "batch one wide"]:
         """What the last layer multiplies, and the 1 that meets its bias."""
-        points = self.style.through(self.layers, z)
-        return F.pad(points.to(self.bias.dtype), (0, 1), value=1.0)
+        return F.pad(self.body(z).to(self.bias.dtype), (0, 1), value=1.0)
 
     def log_likelihood(
         self,

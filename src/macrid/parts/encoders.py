@@ -11,18 +11,48 @@ from torch.nn import functional as F
 from macrid.data.histories import Histories
 from macrid.parts.events import weighted_bag
 from macrid.parts.items import MIN_LENGTH
-from macrid.parts.layers import Style
+from macrid.parts.layers import PLAIN, Stack, Style
 from macrid.parts.onehot import by_concept, one_concept
-
-_PLAIN = Style()
 
 
 @dataclass(frozen=True)
 class Gaussian:
     """A diagonal Gaussian: where it lies and the log of its variances."""
 
-    mean: Float[Tensor, "batch concept dim"]
-    log_var: Float[Tensor, "batch concept dim"]
+    mean: Float[Tensor, "*batch dim"]
+    log_var: Float[Tensor, "*batch dim"]
+
+    def draw(self) -> Float[Tensor, "*batch dim"]:
+        """A sample, through which gradients flow."""
+        return self.mean + (0.5 * self.log_var).exp() * torch.randn_like(self.mean)
+
+
+class GaussianHead(nn.Module):
+    """A linear layer to mean and log-variance.
+
+    Args:
+        style: Of the first weights.
+        n_inputs: Width of what it reads.
+        n_dims: Of the Gaussian.
+        bounds: Within which log-variances are kept, if at all.
+    """
+
+    linear: nn.Linear
+
+    def __init__(
+        self,
+        style: Style,
+        n_inputs: int,
+        n_dims: int,
+        bounds: tuple[float, float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.linear, self.bounds = style.linear(n_inputs, 2 * n_dims), bounds
+
+    def forward(self, hidden: Float[Tensor, "*batch width"]) -> Gaussian:
+        """In the precision of the weights."""
+        mean, log_var = self.linear(hidden).to(self.linear.weight.dtype).chunk(2, dim=-1)
+        return Gaussian(mean, log_var.clamp(*self.bounds) if self.bounds else log_var)
 
 
 class FirstLayer(nn.Module):
@@ -37,17 +67,26 @@ class FirstLayer(nn.Module):
         width: Numbers that it gives for each person and concept.
         dropout: Share of the interactions that is dropped, anew for each concept.
         style: Of the first weights.
+        beside: Other inputs of the same layer, which the first weights depend on.
     """
 
     context: nn.Parameter
     bias: nn.Parameter
 
-    def __init__(self, n_items: int, width: int, *, dropout: float, style: Style = _PLAIN) -> None:
+    def __init__(
+        self,
+        n_items: int,
+        width: int,
+        *,
+        dropout: float,
+        style: Style = PLAIN,
+        beside: int = 0,
+    ) -> None:
         super().__init__()
         self.dropout = dropout
         self.context = nn.Parameter(torch.empty(n_items, width))
         self.bias = nn.Parameter(torch.empty(width))
-        style.start_(self.context, self.bias, n_items)
+        style.start_(self.context, self.bias, n_items + beside)
 
     def sums(
         self,
@@ -110,7 +149,7 @@ class ConceptEncoder(FirstLayer):
 
     def __init__(self, n_items: int, n_dims: int, *, dropout: float) -> None:
         super().__init__(n_items, n_dims, dropout=dropout)
-        self.head = _PLAIN.linear(n_dims, 2 * n_dims)
+        self.head = PLAIN.linear(n_dims, 2 * n_dims)
 
     def forward(
         self,
@@ -138,12 +177,14 @@ class DenseEncoder(FirstLayer):
         - output: ``(batch, concept, width)``
     """
 
+    layers: Stack
+
     def __init__(
-        self, n_items: int, widths: Sequence[int], *, dropout: float, style: Style = _PLAIN
+        self, n_items: int, widths: Sequence[int], *, dropout: float, style: Style = PLAIN
     ) -> None:
         wide = widths[0] * (1 + style.gated)
         super().__init__(n_items, wide, dropout=dropout, style=style)
-        self.style, self.layers = style, style.layers(widths)
+        self.style, self.layers = style, Stack(style, widths)
 
     def forward(
         self,
@@ -152,10 +193,107 @@ class DenseEncoder(FirstLayer):
         rows: Int[Tensor, " item"] | None = None,
     ) -> Float[Tensor, "batch concept width"]:
         """What the last layer says of each person and concept."""
-        hidden = self.style(self.sums(histories, log_weights, rows))
-        return self.style.through(self.layers, hidden)
+        return self.layers(self.style(self.sums(histories, log_weights, rows)))
 
     def dense(self, rows: Float[Tensor, "row item"]) -> Float[Tensor, "row width"]:
         """What it would say of people whose events have weights, not scaled to unit length."""
         thinned = F.dropout(rows, self.dropout, self.training)
-        return self.style.through(self.layers, self.style(thinned @ self.context + self.bias))
+        return self.layers(self.style(F.linear(thinned, self.context.T, self.bias)))
+
+
+class ResidualEncoder(FirstLayer):
+    r"""RecVAE's: :math:`h_l = \mathrm{LN}(\mathrm{swish}(W_l h_{l-1} + \sum_{m<l} h_m))`.
+
+    Shenbin et al. (2020) and their code, whose layer norms have a floor of 0.1.
+
+    Args:
+        n_items: Size of the catalogue.
+        width: Of each layer.
+        n_layers: How many.
+        n_dims: Dimensions of the posterior.
+        dropout: Share of the interactions that is dropped.
+        style: Of the first weights.
+
+    Shape:
+        - log_weights: ``(item, concept)``
+        - mean, log_var: ``(batch, concept, dim)``
+    """
+
+    layers: nn.ModuleList
+    norms: nn.ModuleList
+    head: GaussianHead
+
+    def __init__(
+        self,
+        n_items: int,
+        width: int,
+        n_layers: int,
+        n_dims: int,
+        *,
+        dropout: float,
+        style: Style = PLAIN,
+    ) -> None:
+        super().__init__(n_items, width, dropout=dropout, style=style)
+        self.head = GaussianHead(style, width, n_dims)
+        self.layers = nn.ModuleList(style.linear(width, width) for _ in range(n_layers - 1))
+        self.norms = nn.ModuleList(nn.LayerNorm(width, eps=0.1) for _ in range(n_layers))
+
+    def forward(
+        self,
+        histories: Histories,
+        log_weights: Float[Tensor, "item concept"],
+        rows: Int[Tensor, " item"] | None = None,
+    ) -> Gaussian:
+        """Posterior of each person and concept."""
+        hidden = self.norms[0](F.silu(self.sums(histories, log_weights, rows)))
+        before = hidden
+        for layer, norm in zip(self.layers, self.norms[1:], strict=True):
+            hidden = norm(F.silu(layer(hidden) + before))
+            before = before + hidden
+        return self.head(hidden)
+
+
+class SecondEncoder(nn.Module):
+    """Reads people and a point of theirs: a layer for each, common ones after; or one for both.
+
+    Args:
+        n_items: Size of the catalogue.
+        n_given: Dimensions of the point.
+        width: Of each layer.
+        n_layers: On the way; with one, both go into it together (Kim and Suh's code).
+        dropout: Share of the interactions that is dropped.
+        style: Of the layers.
+
+    Shape:
+        - given: ``(batch, 1, dim)``
+        - output: ``(batch, 1, width)``
+    """
+
+    people: FirstLayer
+    given: nn.Linear
+    common: Stack
+
+    def __init__(
+        self, n_items: int, n_given: int, width: int, n_layers: int, *, dropout: float, style: Style
+    ) -> None:
+        super().__init__()
+        self.style, self.together = style, n_layers == 1
+        wide, beside = width * (1 + style.gated), n_given * self.together
+        self.people = FirstLayer(n_items, wide, dropout=dropout, style=style, beside=beside)
+        self.given = nn.Linear(n_given, wide, bias=not self.together)
+        bias = self.people.bias if self.together else self.given.bias
+        style.start_(self.given.weight, bias, n_given + n_items * self.together)
+        self.common = Stack(style, [2 * width, *[width] * (n_layers - 1)])
+
+    def forward(
+        self,
+        histories: Histories,
+        log_weights: Float[Tensor, "item one"],
+        rows: Int[Tensor, " item"] | None,
+        given: Float[Tensor, "batch one dim"],
+    ) -> Float[Tensor, "batch one width"]:
+        """What the last layer says."""
+        people, given = self.people.sums(histories, log_weights, rows), self.given(given)
+        if self.together:
+            return self.style(people + given)
+        return self.common(torch.cat([self.style(people), self.style(given)], -1))

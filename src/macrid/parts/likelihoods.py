@@ -4,6 +4,7 @@ An output is a product :math:`f_{ui} = h_u \cdot w_i`. Nothing of shape (batch, 
 all items add is had in blocks or in closed form, what a history's own items add from the events.
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -50,8 +51,16 @@ class Multinomial(Likelihood):
         )
 
 
+@dataclass(frozen=True)
 class Logistic(Likelihood):
-    r""":math:`\sum_i x_{ui} \log \sigma(f_{ui}) + (1 - x_{ui}) \log (1 - \sigma(f_{ui}))`."""
+    r""":math:`\sum_i x_{ui} \log \sigma(f_{ui}) + (1 - x_{ui}) \log (1 - \sigma(f_{ui}))`.
+
+    Args:
+        floor: Probabilities are kept this far from 0 and 1 (Kim and Suh's code has 1e-5); an output
+            beyond has no gradient.
+    """
+
+    floor: float = 0.0
 
     def __call__(
         self,
@@ -60,8 +69,10 @@ class Logistic(Likelihood):
         histories: Histories,
     ) -> Float[Tensor, " batch"]:
         """Of each person; log σ(f) - log(1 - σ(f)) is f."""
-        everything = _Softplus.apply(people.squeeze(1), vectors)
-        return _of_events(event_products(people, vectors, histories), histories) - everything
+        bound = math.log(1 / self.floor - 1) if self.floor else math.inf
+        everything = _Softplus.apply(people.squeeze(1), vectors, bound)
+        outputs = event_products(people, vectors, histories).clamp(-bound, bound)
+        return _of_events(outputs, histories) - everything
 
 
 @dataclass(frozen=True)
@@ -96,26 +107,28 @@ def _of_events(values: Float[Tensor, "1 nnz"], histories: Histories) -> Float[Te
 
 
 class _Softplus(torch.autograd.Function):
-    """The sum of log(1 + exp f) over all items, in blocks, made again in the backward pass."""
+    """The sum over all items of log(1 + exp f), f within a bound; blocks are made twice."""
 
     @staticmethod
-    def forward(ctx: Any, people: Tensor, vectors: Tensor) -> Tensor:
+    def forward(ctx: Any, people: Tensor, vectors: Tensor, bound: float) -> Tensor:
         ctx.save_for_backward(people, vectors)
+        ctx.bound = bound
         ctx.at_once = max(1, _BLOCK // max(1, len(people)))
         total = people.new_zeros(len(people))
         for items in vectors.split(ctx.at_once):
-            total += F.softplus(people @ items.T).sum(1)
+            total += F.softplus((people @ items.T).clamp_(-bound, bound)).sum(1)
         return total
 
     @staticmethod
     @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, *grads: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, None]:
         (grad,), (people, vectors) = grads, ctx.saved_tensors
         grad_people, grad_items = torch.zeros_like(people), []
         for items in vectors.split(ctx.at_once):
-            slopes = torch.sigmoid(people @ items.T) * grad[:, None]
+            outputs = people @ items.T
+            slopes = torch.sigmoid(outputs).mul_(outputs.abs() <= ctx.bound).mul_(grad[:, None])
             grad_people += slopes @ items
             grad_items.append(slopes.T @ people)
-        return grad_people, torch.cat(grad_items)
+        return grad_people, torch.cat(grad_items), None

@@ -1,4 +1,4 @@
-r"""Priors that are learned with the model: a mixture of what the encoder says of pseudo-users."""
+"""Priors other than one fixed Gaussian: mixtures of what an encoder says."""
 
 import math
 from collections.abc import Callable
@@ -9,12 +9,17 @@ from torch import Tensor, nn
 
 from macrid.parts.encoders import Gaussian
 
-_AT_ONCE = 1 << 22  # numbers of people, pseudo-users and dimensions looked at together
+WEIGHTS, WIDE = (3 / 20, 3 / 4, 1 / 10), 10.0  # of RecVAE's prior; a log-variance
+
+
+def log_densities(z: Float[Tensor, "*batch dim"], at: Gaussian) -> Float[Tensor, "*batch dim"]:
+    """Of each dimension, without the constant ½ log 2π, which cancels in a divergence."""
+    return -0.5 * (at.log_var + (z - at.mean).square() * (-at.log_var).exp())
 
 
 def log_density(z: Float[Tensor, "*batch dim"], at: Gaussian) -> Float[Tensor, "*batch"]:
-    """Of a diagonal Gaussian, without the constant ½ dim log 2π, which cancels in a divergence."""
-    return -0.5 * (at.log_var + (z - at.mean).square() / at.log_var.exp()).sum(-1)
+    """Of a diagonal Gaussian, with the same constant missing once per dimension."""
+    return log_densities(z, at).sum(-1)
 
 
 class VampPrior(nn.Module):
@@ -43,16 +48,52 @@ class VampPrior(nn.Module):
         z: Float[Tensor, "batch one dim"],
         posterior: Callable[[Float[Tensor, "row item"]], Gaussian],
     ) -> Float[Tensor, " batch"]:
-        """Log-density of each person's point.
+        r"""Log-density of each person's point.
+
+        The squares of all pairs are products of matrices, so nothing of shape (batch, pseudo-user,
+        dim) is made: :math:`(z - m)^2 / v = z^2 / v - 2 z m / v + m^2 / v`.
 
         Args:
             z: The points.
             posterior: What the encoder says of rows over the catalogue.
         """
         pseudo = posterior(self.rows.clamp(0, 1))
-        at_once = max(1, _AT_ONCE // pseudo.mean.numel())
-        parts = [
-            log_density(some, pseudo).logsumexp(1)  # (some, pseudo-user, dim) before the sum
-            for some in z.split(at_once)
+        with torch.autocast(z.device.type, enabled=False):  # differences of large numbers
+            precision, flat = (-pseudo.log_var).exp(), z.squeeze(1)
+            scaled = pseudo.mean * precision
+            alone = (pseudo.log_var + pseudo.mean * scaled).sum(1)
+            both = torch.cat([flat.square(), -2 * flat], 1) @ torch.cat([precision, scaled], 1).T
+            return (-0.5 * (both + alone)).logsumexp(1) - math.log(len(self.rows))
+
+    def step_floats(self) -> int:
+        """Numbers that a step holds beside the rows and their gradient: thinned, bounded, both."""
+        return 4 * self.rows.numel()
+
+
+class CompositePrior(nn.Module):
+    r"""RecVAE's, of each dimension: a standard Gaussian, what the encoder once said, a wide one.
+
+    :math:`0.15 N(0, 1) + 0.75 N(\mu_{old}(x), \sigma^2_{old}(x)) + 0.1 N(0, e^{10})` (Shenbin et
+    al., 2020; the weights and the wide variance are the authors' code).
+
+    Shape:
+        - z: ``(batch, 1, dim)``
+        - output: ``(batch, 1, dim)``, in nats, without the constant of `log_densities`
+    """
+
+    def forward(
+        self, z: Float[Tensor, "*batch dim"], old: Gaussian
+    ) -> Float[Tensor, "*batch dim"]:
+        """Log-density of each dimension of each person's point.
+
+        Args:
+            z: The points.
+            old: What the encoder said of these people before.
+        """
+        zero = torch.zeros_like(z)
+        parts = [Gaussian(zero, zero), old, Gaussian(zero, torch.full_like(z, WIDE))]
+        weighted = [
+            log_densities(z, part) + math.log(weight)
+            for part, weight in zip(parts, WEIGHTS, strict=True)
         ]
-        return torch.cat(parts) - math.log(len(self.rows))
+        return torch.stack(weighted).logsumexp(0)

@@ -12,7 +12,7 @@ from macrid.data.splits import HeldOut
 
 
 class ShuffledBatches(Sampler):
-    """User rows, shuffled anew in each epoch, the last batch perhaps smaller.
+    """User rows, shuffled anew in each pass of an epoch, its last batch perhaps smaller.
 
     The order of an epoch can be had without the epochs before it, which is what lets a resumed run
     go on exactly.
@@ -23,19 +23,22 @@ class ShuffledBatches(Sampler):
         [0, 1, 2, 3, 4]
     """
 
-    def __init__(self, n_users: int, batch_size: int, *, seed: int) -> None:
+    def __init__(self, n_users: int, batch_size: int, *, seed: int, passes: int = 1) -> None:
         self.n_users, self.batch_size, self.seed, self.epoch = n_users, batch_size, seed, 0
+        self.passes = passes
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the trainer before each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return -(-self.n_users // self.batch_size)
+        return self.passes * -(-self.n_users // self.batch_size)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.n_users)
-        yield from np.split(order, range(self.batch_size, self.n_users, self.batch_size))
+        random = np.random.default_rng([self.seed, self.epoch])
+        for _ in range(self.passes):
+            order = random.permutation(self.n_users)
+            yield from np.split(order, range(self.batch_size, self.n_users, self.batch_size))
 
 
 class _People(Dataset):
@@ -48,9 +51,11 @@ class _People(Dataset):
         return tuple(table.histories(rows) for table in self.tables)
 
 
-def training_batches(train: Interactions, batch_size: int, *, seed: int) -> DataLoader:
+def training_batches(
+    train: Interactions, batch_size: int, *, seed: int, passes: int = 1
+) -> DataLoader:
     """Histories of shuffled training users."""
-    sampler = ShuffledBatches(train.n_users, batch_size, seed=seed)
+    sampler = ShuffledBatches(train.n_users, batch_size, seed=seed, passes=passes)
     # A generator of its own, for a seed that a loader draws for workers it does not have: Lightning
     # asks for it before an epoch's seed is set in a run's first epoch, after it in all others.
     alone = torch.Generator()

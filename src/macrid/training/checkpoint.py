@@ -27,10 +27,18 @@ class KeepBest(Checkpoint):
         monitor: The metric to maximise; None keeps the last epoch.
         folder: Where files go; None keeps everything in memory.
         patience: Stop after so many epochs without a better one; None never does.
+        patience_from: Epochs after which those begin to count.
     """
 
-    def __init__(self, monitor: str | None, folder: Path | None, patience: int | None) -> None:
+    def __init__(
+        self,
+        monitor: str | None,
+        folder: Path | None,
+        patience: int | None,
+        patience_from: int = 0,
+    ) -> None:
         self.monitor, self.folder, self.patience = monitor, folder, patience
+        self.patience_from = patience_from
         self.best_score, self.best_epoch = -float("inf"), 0
         self.best: dict[str, Tensor] = {}
         self.rows: list[dict[str, int | float]] = []
@@ -98,7 +106,8 @@ class KeepBest(Checkpoint):
 
     def _stop_if_done(self, trainer: lightning.Trainer) -> None:
         """Early stopping, from the log alone: one state less to save and resume."""
-        if self.patience and len(self.rows) - self.best_epoch >= self.patience:
+        since = max(self.best_epoch, self.patience_from)
+        if self.patience and len(self.rows) - since >= self.patience:
             trainer.should_stop = True
 
     def restore(self, network: nn.Module) -> None:

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,14 +30,14 @@ from macrid.training.batches import held_out_batches, training_batches
 from macrid.training.checkpoint import KeepBest
 from macrid.training.lazy import LazyAdam
 from macrid.training.memory import Sized, check_training
-from macrid.training.objective import Network, Objective, kl_weight, squared_weights
+from macrid.training.objective import Network, Objective, squared_weights
 from macrid.training.progress import Bar, Lines
-from macrid.training.schedule import averaged, cosine
+from macrid.training.schedule import averaged, cosine, unit_gradients
 from macrid.training.settings import TrainingSettings
 
 MONITOR, LIST_LENGTH = "ndcg@100", 100
-WARMUP_EPOCHS = 5
 AVERAGED = 5 / 9  # of a run's steps, at most, are in the fast recipe's mean
+Watch = Callable[[Mapping[str, int | float]], None]
 _PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
 
 
@@ -62,6 +62,7 @@ def fit_network(  # noqa: PLR0913  what, on whom, how, where to
     resume: bool = False,
     identity: dict[str, Any] | None = None,
     progress: bool = False,
+    watch: Watch | None = None,
 ) -> Training:
     """Train in place; the network ends with the weights of the best validation epoch.
 
@@ -76,6 +77,7 @@ def fit_network(  # noqa: PLR0913  what, on whom, how, where to
         resume: Go on from the checkpoint in ``folder``, if there is one.
         identity: What makes this run itself; resuming one with another identity is refused.
         progress: Whether to show a bar (on a terminal) or a line per epoch (elsewhere), on stderr.
+        watch: Called after each epoch with its row of the log; what it raises ends the training.
 
     Raises:
         TrainingDiverged: If a loss is NaN or infinite.
@@ -89,12 +91,15 @@ def fit_network(  # noqa: PLR0913  what, on whom, how, where to
     accelerator = _accelerator(settings.device)
     if isinstance(network, Sized):
         check_training(network, train, settings, checkpointed=folder is not None)
-    batches = training_batches(train, settings.batch_size, seed=settings.seed)
+    passes = getattr(network, "passes", 1)
+    batches = training_batches(train, settings.batch_size, seed=settings.seed, passes=passes)
     module = _Module(network, objective, settings, len(batches))
     patience = settings.patience if validation else None
-    keeper = KeepBest(MONITOR if validation else None, folder, patience)
+    keeper = KeepBest(
+        MONITOR if validation else None, folder, patience, settings.patience_from
+    )
     checkpoint = keeper.resume_from(identity or {}, resume=resume)
-    callbacks: list[lightning.Callback] = [keeper]
+    callbacks: list[lightning.Callback] = [keeper, _Watched(watch)]
     if progress:
         callbacks.append(Bar() if sys.stderr.isatty() else Lines())
     with _quiet(), _threads(settings.threads):
@@ -135,8 +140,8 @@ class _Module(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.network, self.objective, self.settings = network, objective, settings
-        self.warmup = objective.warmup_steps or WARMUP_EPOCHS * n_batches
-        self.steps = settings.epochs * n_batches
+        self.n_batches, self.steps = n_batches, settings.epochs * n_batches
+        self.passes = getattr(network, "passes", 1)
         decay = settings.average
         if settings.recipe == "fast":  # of a short run the mean would be that of its first weights
             decay = min(decay, max(0.0, 1 - 1 / (AVERAGED * self.steps)))
@@ -157,6 +162,8 @@ class _Module(lightning.LightningModule):
             adam = LazyAdam(weights, lr=rate)
         else:
             adam = torch.optim.Adam(weights, lr=rate, fused=True)
+        if self.settings.gradients == "unit":
+            adam.register_step_pre_hook(unit_gradients)
         if self.settings.schedule == "constant":
             return adam
         return [adam], [{"scheduler": cosine(adam, self.steps), "interval": "step"}]
@@ -168,14 +175,21 @@ class _Module(lightning.LightningModule):
         self.sums = torch.zeros(3, dtype=torch.float64)
         self.n_users, self.started = 0, time.perf_counter()
 
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Some networks treat the passes of an epoch differently."""
+        number, first = divmod(batch_idx * self.passes, self.n_batches)
+        if self.passes > 1 and first == 0:
+            cast(Any, self.network).begin_pass(number)
+
     def training_step(self, batch: Sequence[Histories]) -> Tensor:
         """The loss of one batch: a mean over its users."""
         (histories,) = batch
         step = self.global_step
-        beta = kl_weight(step, max_beta=self.objective.max_beta, warmup_steps=self.warmup)
+        beta = self.objective.beta(step, self.n_batches)
         bound = cast(Network, self.network)(histories)
         log_likelihood, kl = bound.log_likelihood.mean(), bound.kl.mean()
-        loss = beta * kl - log_likelihood
+        counted = (bound.kl * histories.lengths).mean() if self.objective.per_event else kl
+        loss = beta * counted - log_likelihood
         if self.objective.l2:
             loss = loss + self.objective.l2 * squared_weights(self.network)
         values = torch.stack([loss, log_likelihood, kl]).detach().cpu()
@@ -220,6 +234,18 @@ class _Module(lightning.LightningModule):
         if self.ndcg is not None:
             self.row[MONITOR] = self.ndcg
         self.row["seconds"] = time.perf_counter() - self.started
+
+
+class _Watched(lightning.Callback):
+    """Tells whoever wants to know how it goes."""
+
+    def __init__(self, watch: Watch | None) -> None:
+        self.watch = watch
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """The module's own hook, which makes the row, comes after those of callbacks."""
+        if self.watch:
+            self.watch(pl_module.row)
 
 
 def _accelerator(device: str) -> str:

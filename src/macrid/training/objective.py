@@ -19,6 +19,54 @@ class Elbo:
     kl: Float[Tensor, " batch"]
 
 
+class Annealing(Protocol):
+    """How the weight of the KL divergence rises."""
+
+    def __call__(self, max_beta: float, step: int, steps_per_epoch: int) -> float:
+        """The weight in a step, counted from 0."""
+        ...
+
+
+@dataclass(frozen=True)
+class Linear:
+    """By 1 in every so many steps or epochs, until it reaches ``max_beta``.
+
+    It is not capped at 1 and the slope does not depend on ``max_beta`` (Liang et al.'s code with
+    200,000 steps, the MacridVAE authors' with five epochs).
+
+    Args:
+        steps: In which it would reach 1; None takes those of ``epochs``.
+        epochs: The same in epochs.
+
+    Example:
+        >>> [Linear(steps=10)(0.3, step, steps_per_epoch=4) for step in (0, 1, 5)]
+        [0.0, 0.1, 0.3]
+    """
+
+    steps: int | None = None
+    epochs: int = 5
+
+    def __call__(self, max_beta: float, step: int, steps_per_epoch: int) -> float:
+        """The weight in a step, counted from 0."""
+        return min(max_beta, step / (self.steps or self.epochs * steps_per_epoch))
+
+
+@dataclass(frozen=True)
+class ByEpoch:
+    """In equal steps, one an epoch, to ``max_beta`` (Kim and Suh's code); with one, at once.
+
+    Example:
+        >>> [ByEpoch(4)(0.2, step, steps_per_epoch=10) for step in (0, 9, 10, 35, 90)]
+        [0.05, 0.05, 0.1, 0.2, 0.2]
+    """
+
+    epochs: int
+
+    def __call__(self, max_beta: float, step: int, steps_per_epoch: int) -> float:
+        """The weight in a step, counted from 0."""
+        return max_beta * min(1.0, (step // steps_per_epoch + 1) / self.epochs)
+
+
 @dataclass(frozen=True)
 class Objective:
     """What is lowered: loss = −log-likelihood + beta · KL + l2 · Σ‖W‖², a mean over users.
@@ -26,12 +74,18 @@ class Objective:
     Args:
         max_beta: The final weight of the KL divergence.
         l2: Weight of the squared weights.
-        warmup_steps: Steps in which beta would reach 1; by default those of five epochs.
+        annealing: How beta gets there.
+        per_event: Whether a person's KL counts once for each of their events (RecVAE).
     """
 
     max_beta: float
     l2: float = 0.0
-    warmup_steps: int | None = None
+    annealing: Annealing = Linear()
+    per_event: bool = False
+
+    def beta(self, step: int, steps_per_epoch: int) -> float:
+        """The weight of the KL divergence in a step, counted from 0."""
+        return self.annealing(self.max_beta, step, steps_per_epoch)
 
 
 class Network(Protocol):
@@ -48,24 +102,6 @@ class Network(Protocol):
     def ranker(self) -> Ranker:
         """What finds the best items by the weights as they are now."""
         ...
-
-
-def kl_weight(step: int, *, max_beta: float, warmup_steps: int) -> float:
-    """KL annealing: beta rises by 1 in every ``warmup_steps`` steps until it reaches ``max_beta``.
-
-    It is not capped at 1 and the slope does not depend on ``max_beta`` (MacridVAE authors' code,
-    where the warm-up is five epochs long).
-
-    Args:
-        step: Optimiser steps done so far.
-        max_beta: The final weight.
-        warmup_steps: Steps in which beta would reach 1.
-
-    Example:
-        >>> [kl_weight(step, max_beta=0.3, warmup_steps=10) for step in (0, 1, 5)]
-        [0.0, 0.1, 0.3]
-    """
-    return min(max_beta, step / warmup_steps)
 
 
 def squared_weights(network: nn.Module) -> Float[Tensor, ""]:

@@ -99,6 +99,13 @@ class TrainingSettings(Settings):
         int | None,
         Field(ge=1, description="stop after so many epochs without a better validation NDCG@100"),
     ] = None
+    patience_from: Annotated[
+        int, Field(ge=0, description="epochs after which those without a better one are counted")
+    ] = 0
+    gradients: Annotated[
+        Literal["plain", "unit"],
+        Field(description="unit: each tensor's gradient divided by its length before Adam"),
+    ] = "plain"
     seed: Annotated[int, Field(ge=0, lt=2**32, description="of weights, order and noise")] = 98765
     precision: Annotated[
         Literal["32", "bf16"], Field(description="of the matrix products; sums are always 32 bit")
@@ -119,7 +126,7 @@ class TrainingSettings(Settings):
 
     def same_run(self) -> dict[str, Any]:
         """What must not change when a run is resumed; a falling rate falls by the epochs."""
-        free = {"recipe", "patience", "device", "threads"}
+        free = {"recipe", "patience", "patience_from", "device", "threads"}
         if self.schedule == "constant":
             free.add("epochs")
         return self.model_dump(exclude=free)
