@@ -1,7 +1,6 @@
 """What all networks share once they are built: training in epochs, scores, lists, weights."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,7 +16,7 @@ from macrid.models.lists import Ranker
 from macrid.models.recommender import PRECISIONS, Recommender
 from macrid.models.vae import VAE
 from macrid.training.memory import check_fits, check_training
-from macrid.training.objective import Objective
+from macrid.training.objective import Objective, Watch
 from macrid.training.settings import TrainingSettings
 
 
@@ -68,7 +67,7 @@ class Trained(Recommender):
         folder: str | Path | None = None,
         resume: bool = False,
         progress: bool = False,
-        watch: Callable[[Mapping[str, int | float]], None] | None = None,
+        watch: Watch | None = None,
         **training: Any,
     ) -> None:
         """Options of `fit`.

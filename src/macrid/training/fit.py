@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,14 +30,13 @@ from macrid.training.batches import held_out_batches, training_batches
 from macrid.training.checkpoint import KeepBest
 from macrid.training.lazy import LazyAdam
 from macrid.training.memory import Sized, check_training
-from macrid.training.objective import Network, Objective, squared_weights
-from macrid.training.progress import Bar, Lines
+from macrid.training.objective import Network, Objective, Watch, squared_weights
+from macrid.training.progress import Bar, Lines, Watched
 from macrid.training.schedule import averaged, cosine, unit_gradients
 from macrid.training.settings import TrainingSettings
 
 MONITOR, LIST_LENGTH = "ndcg@100", 100
 AVERAGED = 5 / 9  # of a run's steps, at most, are in the fast recipe's mean
-Watch = Callable[[Mapping[str, int | float]], None]
 _PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
 
 
@@ -99,7 +98,7 @@ def fit_network(  # noqa: PLR0913  what, on whom, how, where to
         MONITOR if validation else None, folder, patience, settings.patience_from
     )
     checkpoint = keeper.resume_from(identity or {}, resume=resume)
-    callbacks: list[lightning.Callback] = [keeper, _Watched(watch)]
+    callbacks: list[lightning.Callback] = [keeper, Watched(watch)]
     if progress:
         callbacks.append(Bar() if sys.stderr.isatty() else Lines())
     with _quiet(), _threads(settings.threads):
@@ -234,18 +233,6 @@ class _Module(lightning.LightningModule):
         if self.ndcg is not None:
             self.row[MONITOR] = self.ndcg
         self.row["seconds"] = time.perf_counter() - self.started
-
-
-class _Watched(lightning.Callback):
-    """Tells whoever wants to know how it goes."""
-
-    def __init__(self, watch: Watch | None) -> None:
-        self.watch = watch
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """The module's own hook, which makes the row, comes after those of callbacks."""
-        if self.watch:
-            self.watch(pl_module.row)
 
 
 def _accelerator(device: str) -> str:

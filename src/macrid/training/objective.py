@@ -1,5 +1,6 @@
 """What training lowers: the negative evidence lower bound, with a weight on the divergence."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +10,10 @@ from torch import Tensor, nn
 
 from macrid.data.histories import Histories
 from macrid.parts.ranking import Ranker
+
+
+# Told of each epoch by its row of the log.
+Watch = Callable[[Mapping[str, int | float]], None]
 
 
 @dataclass(frozen=True)

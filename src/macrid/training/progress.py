@@ -1,4 +1,4 @@
-"""What a person sees of a training run, on stderr: a bar on a terminal, else a line per epoch."""
+"""Who is told how a run goes: a bar on a terminal, else a line per epoch; or some function."""
 
 import sys
 from typing import Any
@@ -8,7 +8,9 @@ from lightning.pytorch.callbacks import Checkpoint
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-# Both are checkpoints in Lightning's eyes because those run after the module's own hooks, when the
+from macrid.training.objective import Watch
+
+# All are checkpoints in Lightning's eyes because those run after the module's own hooks, when the
 # row of the epoch is there.
 
 
@@ -54,6 +56,18 @@ class Lines(Checkpoint):
         """Print it."""
         row = {name: value for name, value in pl_module.row.items() if name != "epoch"}
         sys.stderr.write(f"epoch {pl_module.row['epoch']}/{trainer.max_epochs}  {_shown(row)}\n")
+
+
+class Watched(Checkpoint):
+    """Calls a function with the row of each epoch; what it raises ends the run."""
+
+    def __init__(self, watch: Watch | None) -> None:
+        self.watch = watch
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """Tell it."""
+        if self.watch:
+            self.watch(pl_module.row)
 
 
 def _shown(values: dict[str, int | float]) -> str:
