@@ -22,7 +22,7 @@ import planted
 from macrid.errors import DataError, SettingsError, TrainingDiverged
 from macrid.models.macridvae import MacridVAE, MacridVAESettings, macrid_vae
 from macrid.training.fit import Objective, fit_network
-from macrid.training.objective import Elbo, squared_weights
+from macrid.training.objective import ByEpoch, Elbo, squared_weights
 from macrid.training.settings import TrainingSettings
 from reference.metrics import ndcg_at
 
@@ -125,6 +125,28 @@ def test_patience_stops_so_many_epochs_after_the_best(tmp_path):
     log = log_of(tmp_path)
     assert model.training["epochs_run"] == len(log) == model.training["best_epoch"] + 2 < 60
     assert max(log, key=lambda row: row["ndcg@100"])["epoch"] == model.training["best_epoch"]
+
+
+def test_patience_is_not_counted_before_its_first_epoch(tmp_path):
+    model = fit(epochs=60, learning_rate=0.1, patience=2, patience_from=30, folder=tmp_path)
+    assert model.training["best_epoch"] < 30
+    assert model.training["epochs_run"] == 32
+
+
+def test_a_watcher_sees_the_log_and_may_end_the_training(tmp_path):
+    class Enough(Exception):
+        pass
+
+    seen = []
+
+    def watch(row):
+        seen.append(dict(row))
+        if len(seen) == 3:
+            raise Enough
+
+    with pytest.raises(Enough):
+        fit(epochs=9, watch=watch, folder=tmp_path)
+    assert seen == log_of(tmp_path)
 
 
 def test_a_fitted_network_is_in_test_mode():
@@ -238,6 +260,14 @@ def test_beta_rises_over_five_epochs_per_unit_and_past_one():
 def test_beta_is_annealed_by_the_step_within_an_epoch():
     """The last of 4 batches of the first epoch is step 3 of a warm-up of 20."""
     assert train(ReportsLengths(), Objective(1.0), epochs=1).log[0]["beta"] == pytest.approx(3 / 20)
+
+
+def test_a_divergence_per_event_counts_once_for_each_event_of_a_person():
+    people = planted.split().train
+    objective = Objective(1.0, annealing=ByEpoch(1), per_event=True)
+    row = train(ReportsLengths(), objective, epochs=1, batch_size=1000).log[0]
+    assert row["kl"] == 2
+    assert row["loss"] == pytest.approx(3 * len(people) / people.n_users)
 
 
 def test_the_penalty_is_in_the_loss():

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from macrid.errors import SettingsError
-from macrid.training.schedule import averaged, cosine
+from macrid.training.schedule import averaged, cosine, unit_gradients
 
 
 def rates(steps):
@@ -52,3 +52,16 @@ class Sparse(nn.Linear):
 def test_an_average_of_tables_of_which_steps_touch_a_few_rows_is_refused():
     with pytest.raises(SettingsError, match=r"average is 0\.5.*sampled softmax.*set average to 0"):
         averaged(Sparse(1, 1), 0.5)
+
+
+def test_a_step_by_unit_gradients_is_adams_of_the_divided_ones():
+    """By hand: a gradient of length 5 becomes (0.6, 0.8); a zero one stays."""
+    weights = [nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(3)), nn.Parameter(torch.ones(1))]
+    adam = torch.optim.Adam(weights, lr=0.1, eps=1.0)
+    adam.register_step_pre_hook(unit_gradients)
+    weights[0].grad, weights[1].grad = torch.tensor([3.0, 4.0]), torch.zeros(3)
+    adam.step()
+    # The first step of Adam is the rate times g / (|g| + eps).
+    torch.testing.assert_close(weights[0].data, -0.1 * torch.tensor([0.6 / 1.6, 0.8 / 1.8]))
+    assert weights[1].tolist() == [0.0, 0.0, 0.0]
+    assert weights[2].tolist() == [1.0]
