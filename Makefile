@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test check coverage bench format clean
+.PHONY: setup demo test check coverage bench results format clean
 
 
 setup: $(READY)
@@ -34,6 +34,10 @@ coverage: $(READY)
 # About two hours on two cores that do nothing else; --only and --quick make less of it.
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py $(BENCH)
+
+# Accuracy on real data into docs/results.md; many hours, goes on where it stopped.
+results: $(READY)
+	$(BIN)/python scripts/results.py $(RESULTS)
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

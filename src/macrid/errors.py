@@ -8,6 +8,7 @@
     ├── DownloadError           a public data set that could not be fetched or verified
     ├── TrainingDiverged        a loss that is NaN or infinite; carries the step
     ├── TooLarge                work that would not fit into memory; carries the estimate
+    ├── SearchFailed            a search of settings none of whose trials was completed
     └── MissingExtra            an optional dependency; names the line that installs it
 
     MacridWarning               something was left out or replaced; also a UserWarning
@@ -75,6 +76,10 @@ class TooLarge(MacridError):  # noqa: N818
         self.needed = needed
         self.available = available
         super().__init__(message)
+
+
+class SearchFailed(MacridError):  # noqa: N818
+    """A search of settings none of whose trials was completed."""
 
 
 class MissingExtra(MacridError, ImportError):  # noqa: N818

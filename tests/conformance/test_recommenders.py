@@ -196,6 +196,11 @@ def test_settings_can_be_changed_and_are_checked(model):
 def test_a_model_shows_what_differs_from_the_defaults(model):
     shown = {
         "macridvae": "MacridVAE(n_concepts=2, n_dims=8)",
+        "multvae": "MultVAE(n_dims=8, hidden=(32,))",
+        "multdae": "MultDAE(n_dims=16)",
+        "vamp": "Vamp(n_dims=8, hidden=32, n_pseudo=20)",
+        "hvamp": "HVamp(n_dims=8, hidden=32, n_pseudo=20)",
+        "recvae": "RecVAE(n_dims=8, hidden=32, n_layers=3)",
         "ease": "EASE(regularization=10.0)",
         "popularity": "Popularity()",
     }

@@ -117,7 +117,9 @@ def test_an_epoch_is_three_passes_for_the_encoder_and_one_for_the_decoder(monkey
     def noting(number):
         now = [network.latent.encoder.context.detach().clone(), network.decoder.bias.clone()]
         if noting.before:
-            moved.append(tuple(not torch.equal(*pair) for pair in zip(noting.before, now)))
+            moved.append(
+                tuple(not torch.equal(*pair) for pair in zip(noting.before, now, strict=True))
+            )
         noting.before = now
         begin(number)
 

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch.nn import functional as F
 
 import macrid
 import planted
@@ -104,8 +103,8 @@ def drawn(histories, dtype, *, two):
     noise = {"keep": keep(), "epsilon": epsilon()}
     if two:
         noise |= {"second_keep": keep(), "second_epsilon": epsilon()}
-    thinned = F.dropout(torch.ones(N_PSEUDO, N_ITEMS, dtype=dtype), 0.5)
-    return reference.Noise(**noise, keep_pseudo=(thinned > 0).double())
+    thinned = torch.rand(N_PSEUDO, N_ITEMS, dtype=dtype) >= 0.5
+    return reference.Noise(**noise, keep_pseudo=thinned.double())
 
 
 @pytest.mark.parametrize("likelihood", ["logistic", "multinomial"])

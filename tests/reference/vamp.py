@@ -52,9 +52,7 @@ class Loss:
     kl: Tensor
 
 
-def loss(
-    w: Weights, x: Tensor, noise: Noise, *, gated: bool, beta: float, logistic: bool
-) -> Loss:
+def loss(w: Weights, x: Tensor, noise: Noise, *, gated: bool, beta: float, logistic: bool) -> Loss:
     """One batch's loss, dropout of a half."""
     unit = x / x.norm(dim=1, keepdim=True)
     q2 = gaussian(through(unit * noise.keep * 2, w.encoder, gated), w.head)

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 import planted
 from macrid.errors import DataError, SettingsError, TrainingDiverged
@@ -99,10 +100,10 @@ def test_watching_validation_users_does_not_change_the_weights():
 
 
 def test_the_best_epoch_is_kept_and_its_ndcg_is_the_logged_one(tmp_path):
-    model = fit(epochs=8, learning_rate=0.1, folder=tmp_path)
+    model = fit(epochs=12, learning_rate=0.1, folder=tmp_path)
     log = log_of(tmp_path)
     best = max(log, key=lambda row: row["ndcg@100"])
-    assert model.training["best_epoch"] == best["epoch"] < len(log) == 8
+    assert model.training["best_epoch"] == best["epoch"] < len(log) == 12
     assert torch.equal(weights(model), weights(fit(epochs=int(best["epoch"]), learning_rate=0.1)))
 
     people = planted.split().validation
@@ -134,7 +135,7 @@ def test_patience_is_not_counted_before_its_first_epoch(tmp_path):
 
 
 def test_a_watcher_sees_the_log_and_may_end_the_training(tmp_path):
-    class Enough(Exception):
+    class EnoughError(Exception):
         pass
 
     seen = []
@@ -142,9 +143,9 @@ def test_a_watcher_sees_the_log_and_may_end_the_training(tmp_path):
     def watch(row):
         seen.append(dict(row))
         if len(seen) == 3:
-            raise Enough
+            raise EnoughError
 
-    with pytest.raises(Enough):
+    with pytest.raises(EnoughError):
         fit(epochs=9, watch=watch, folder=tmp_path)
     assert seen == log_of(tmp_path)
 
@@ -268,6 +269,25 @@ def test_a_divergence_per_event_counts_once_for_each_event_of_a_person():
     row = train(ReportsLengths(), objective, epochs=1, batch_size=1000).log[0]
     assert row["kl"] == 2
     assert row["loss"] == pytest.approx(3 * len(people) / people.n_users)
+
+
+def test_unit_gradients_have_length_one_when_a_step_is_made_of_them():
+    people = planted.split().train
+    seen = {}
+
+    def lengths_of(gradients):
+        def note(optimiser, args, kwargs):
+            grads = [w.grad for group in optimiser.param_groups for w in group["params"]]
+            seen[gradients] = [g.norm().item() for g in grads if g is not None]
+
+        return note
+
+    for gradients in ("plain", "unit"):
+        handle = register_optimizer_step_post_hook(lengths_of(gradients))
+        train(network_of(), epochs=1, batch_size=people.n_users, gradients=gradients)
+        handle.remove()
+    assert seen["unit"] == pytest.approx([1.0] * len(seen["unit"]), abs=1e-5)
+    assert max(seen["plain"]) > 1.5
 
 
 def test_the_penalty_is_in_the_loss():

@@ -56,10 +56,10 @@ def test_an_average_of_tables_of_which_steps_touch_a_few_rows_is_refused():
 
 def test_a_step_by_unit_gradients_is_adams_of_the_divided_ones():
     """By hand: a gradient of length 5 becomes (0.6, 0.8); a zero one stays."""
-    weights = [nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(3)), nn.Parameter(torch.ones(1))]
+    weights = [nn.Parameter(value) for value in (torch.zeros(2), torch.zeros(3), torch.ones(1))]
     adam = torch.optim.Adam(weights, lr=0.1, eps=1.0)
-    adam.register_step_pre_hook(unit_gradients)
     weights[0].grad, weights[1].grad = torch.tensor([3.0, 4.0]), torch.zeros(3)
+    unit_gradients(adam)
     adam.step()
     # The first step of Adam is the rate times g / (|g| + eps).
     torch.testing.assert_close(weights[0].data, -0.1 * torch.tensor([0.6 / 1.6, 0.8 / 1.8]))

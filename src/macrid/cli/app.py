@@ -14,9 +14,16 @@ from typing import Annotated, Any
 import typer
 
 from macrid.cli.show import note
-from macrid.errors import DownloadError, MacridError, MacridWarning, TooLarge, TrainingDiverged
+from macrid.errors import (
+    DownloadError,
+    MacridError,
+    MacridWarning,
+    SearchFailed,
+    TooLarge,
+    TrainingDiverged,
+)
 
-_FAILED = (DownloadError, TooLarge, TrainingDiverged)  # asked rightly, and yet
+_FAILED = (DownloadError, SearchFailed, TooLarge, TrainingDiverged)  # asked rightly, and yet
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -71,7 +78,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
 
 def _app() -> Any:
     """All commands."""
-    from macrid.cli import data, demo, doctor, train, use
+    from macrid.cli import compare, data, demo, doctor, train, tune, use
 
     app = typer.Typer(
         name="macrid",
@@ -81,9 +88,11 @@ def _app() -> Any:
         pretty_exceptions_enable=False,
     )
     app.command("train")(train.train)
+    app.command("compare")(compare.compare)
     app.command("evaluate")(use.evaluate)
     app.command("recommend")(use.recommend)
     app.command("similar")(use.similar)
+    app.command("tune")(tune.tune)
     app.command("models")(doctor.models)
     app.add_typer(data.app, name="data")
     app.command("doctor")(doctor.doctor)

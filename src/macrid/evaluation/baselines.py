@@ -39,15 +39,15 @@ def measure_baselines(
     popularity = evaluate(Popularity().fit(split.train), group, metrics=metrics)
     measured = {"popularity": popularity.to_dict()}
     try:
-        ease = _best_ease(split)
+        ease = best_ease(split)
     except TooLarge as error:
         return Baselines(measured, {"ease_skipped": str(error)})
     measured["ease"] = evaluate(ease, group, metrics=metrics).to_dict()
     return Baselines(measured, {"ease_regularization": ease.settings.regularization})
 
 
-def _best_ease(split: Split) -> EASE:
-    """EASE with the ridge of best NDCG@100 on the validation users."""
+def best_ease(split: Split) -> EASE:
+    """EASE with the ridge of `RIDGES` that has the best NDCG@100 on the validation users."""
 
     def score(model: EASE) -> float:
         return evaluate(model, split.validation, metrics=["ndcg@100"])["ndcg@100"].mean

@@ -10,11 +10,11 @@ from macrid.models.vae import VAE
 from macrid.parts.concepts import OneConcept
 from macrid.parts.decoders import DenseDecoder
 from macrid.parts.encoders import DenseEncoder, GaussianHead
-from macrid.parts.layers import PLAIN, Stack
 from macrid.parts.latents import GaussianLatent, PointLatent
+from macrid.parts.layers import PLAIN, Stack
 from macrid.parts.likelihoods import GaussianLikelihood, Likelihood, Logistic, Multinomial
 from macrid.training.objective import Linear, Objective
-from macrid.training.settings import Settings
+from macrid.training.settings import OneOf, Real, Settings, Whole
 
 Width = Annotated[int, Field(ge=1)]
 _SIZE = "dimensions of a person's point"
@@ -24,7 +24,9 @@ _HIDDEN = "widths of the layers between items and point, as [600]; the decoder h
 class DenseSettings(Settings):
     """What a decoder with an output per item has."""
 
-    dropout: Annotated[float, Field(ge=0, lt=1, description="share of events dropped")] = 0.5
+    dropout: Annotated[
+        float, Field(ge=0, lt=1, description="share of events dropped"), Real(0.0, 0.95, step=0.05)
+    ] = 0.5
     likelihood: Annotated[
         Literal["multinomial", "logistic", "gaussian"], Field(description="assumed of histories")
     ] = "multinomial"
@@ -49,21 +51,36 @@ class DenseSettings(Settings):
 class MultVAESettings(DenseSettings):
     """The authors' defaults for MovieLens-20M."""
 
-    n_dims: Annotated[int, Field(ge=1, description=_SIZE)] = 200
-    hidden: Annotated[tuple[Width, ...], Field(min_length=1, description=_HIDDEN)] = (600,)
-    beta: Annotated[float, Field(ge=0, description="final weight of the KL divergence")] = 0.2
+    n_dims: Annotated[int, Field(ge=1, description=_SIZE), OneOf(100, 200, 400)] = 200
+    hidden: Annotated[
+        tuple[Width, ...],
+        Field(min_length=1, description=_HIDDEN),
+        OneOf((100,), (300,), (600,), (600, 300)),
+    ] = (600,)
+    # As wide as MacridVAE's, which it is compared with.
+    beta: Annotated[
+        float,
+        Field(ge=0, description="final weight of the KL divergence"),
+        Real(0.05, 5.0, log=True),
+    ] = 0.2
     warmup_steps: Annotated[
-        int, Field(ge=1, description="steps in which the weight of the KL would reach 1")
+        int,
+        Field(ge=1, description="steps in which the weight of the KL would reach 1"),
+        Whole(1000, 200_000, log=True),
     ] = 200_000
-    l2: Annotated[float, Field(ge=0, description="weight of the squared weights")] = 0.0
+    l2: Annotated[
+        float, Field(ge=0, description="weight of the squared weights"), Real(1e-7, 0.01, log=True)
+    ] = 0.0
 
 
 class MultDAESettings(DenseSettings):
     """The authors' defaults for MovieLens-20M."""
 
-    n_dims: Annotated[int, Field(ge=1, description=_SIZE)] = 200
-    hidden: Annotated[tuple[Width, ...], Field(description=_HIDDEN)] = ()
-    l2: Annotated[float, Field(ge=0, description="weight of the squared weights")] = 2e-5
+    n_dims: Annotated[int, Field(ge=1, description=_SIZE), OneOf(100, 200, 400)] = 200
+    hidden: Annotated[tuple[Width, ...], Field(description=_HIDDEN), OneOf((), (300,), (600,))] = ()
+    l2: Annotated[
+        float, Field(ge=0, description="weight of the squared weights"), Real(1e-7, 0.01, log=True)
+    ] = 2e-5
 
 
 class MultVAE(Trained):

@@ -13,6 +13,7 @@ from macrid.parts.encoders import ResidualEncoder
 from macrid.parts.latents import CompositeLatent
 from macrid.parts.layers import Stack, Style
 from macrid.training.objective import ByEpoch, Objective
+from macrid.training.settings import OneOf, Real
 
 STYLE = Style(start="torch")
 
@@ -20,11 +21,18 @@ STYLE = Style(start="torch")
 class RecVAESettings(DenseSettings):
     """The authors' defaults for MovieLens-20M."""
 
-    n_dims: Annotated[int, Field(ge=1, description="dimensions of a person's point")] = 200
-    hidden: Annotated[int, Field(ge=1, description="width of the encoder's layers")] = 600
+    n_dims: Annotated[
+        int, Field(ge=1, description="dimensions of a person's point"), OneOf(100, 200, 400)
+    ] = 200
+    hidden: Annotated[
+        int, Field(ge=1, description="width of the encoder's layers"), OneOf(300, 600, 1000)
+    ] = 600
     n_layers: Annotated[int, Field(ge=1, description="layers of the encoder")] = 5
+    # The authors set 0.0035 to 0.01 by data set.
     gamma: Annotated[
-        float, Field(ge=0, description="weight of the KL divergence for each event of a person")
+        float,
+        Field(ge=0, description="weight of the KL divergence for each event of a person"),
+        Real(1e-3, 0.02, log=True),
     ] = 0.005
     encoder_passes: Annotated[
         int, Field(ge=1, description="passes of an epoch that train the encoder; one the decoder")

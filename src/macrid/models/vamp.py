@@ -15,6 +15,7 @@ from macrid.parts.latents import HierarchicalLatent, LatentBlock, VampLatent
 from macrid.parts.layers import Fork, Stack, Style
 from macrid.parts.priors import VampPrior
 from macrid.training.objective import ByEpoch, Objective
+from macrid.training.settings import OneOf, Real, Whole
 
 LOG_VAR = -12.0, 4.0  # within which log-variances are kept
 FLOOR = 1e-5  # under probabilities of the logistic likelihood
@@ -24,14 +25,26 @@ WARMUP = 100  # epochs
 class VampSettings(DenseSettings):
     """The authors' defaults."""
 
-    n_dims: Annotated[int, Field(ge=1, description="dimensions of each point of a person")] = 200
-    hidden: Annotated[int, Field(ge=1, description="width of each layer")] = 600
-    n_layers: Annotated[int, Field(ge=1, description="layers of each network")] = 1
-    gated: Annotated[bool, Field(description="gates in place of tanh")] = False
-    beta: Annotated[float, Field(ge=0, description="final weight of the KL divergence")] = 0.3
-    n_pseudo: Annotated[int, Field(ge=1, description="pseudo-users that make up the prior")] = 1000
+    n_dims: Annotated[
+        int, Field(ge=1, description="dimensions of each point of a person"), OneOf(100, 200, 400)
+    ] = 200
+    hidden: Annotated[
+        int, Field(ge=1, description="width of each layer"), OneOf(300, 600, 1000)
+    ] = 600
+    n_layers: Annotated[int, Field(ge=1, description="layers of each network"), Whole(1, 2)] = 1
+    gated: Annotated[bool, Field(description="gates in place of tanh"), OneOf(False, True)] = False
+    beta: Annotated[
+        float,
+        Field(ge=0, description="final weight of the KL divergence"),
+        Real(0.05, 5.0, log=True),
+    ] = 0.3
+    n_pseudo: Annotated[
+        int, Field(ge=1, description="pseudo-users that make up the prior"), OneOf(250, 500, 1000)
+    ] = 1000
     likelihood: Annotated[
-        Literal["multinomial", "logistic", "gaussian"], Field(description="assumed of histories")
+        Literal["multinomial", "logistic", "gaussian"],
+        Field(description="assumed of histories"),
+        OneOf("multinomial", "logistic"),
     ] = "logistic"
 
     @property
@@ -56,8 +69,8 @@ class VampSettings(DenseSettings):
 class HVampSettings(VampSettings):
     """The authors' published command, which is of the gated form."""
 
-    n_layers: Annotated[int, Field(ge=1, description="layers of each network")] = 2
-    gated: Annotated[bool, Field(description="gates in place of tanh")] = True
+    n_layers: Annotated[int, Field(ge=1, description="layers of each network"), Whole(1, 2)] = 2
+    gated: Annotated[bool, Field(description="gates in place of tanh"), OneOf(False, True)] = True
 
 
 class Vamp(Trained):

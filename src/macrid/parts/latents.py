@@ -18,7 +18,7 @@ from macrid.parts.encoders import (
     SecondEncoder,
 )
 from macrid.parts.items import unit
-from macrid.parts.priors import CompositePrior, VampPrior, log_density, log_densities
+from macrid.parts.priors import CompositePrior, VampPrior, log_densities, log_density
 
 LOG_VAR = -12.0, 4.0  # within which Kim and Suh keep log-variances
 
@@ -241,7 +241,7 @@ class HierarchicalLatent(VampLatent):
     second_head: GaussianHead
     second_prior: nn.Sequential
 
-    def __init__(  # noqa: PLR0913  the parts
+    def __init__(
         self,
         encoder: DenseEncoder,
         head: GaussianHead,

@@ -93,9 +93,7 @@ class Fork(nn.Module):
         n_layers: On the way; with one, both inputs go into it together (Kim and Suh's code).
     """
 
-    def __init__(
-        self, style: Style, inputs: tuple[int, int], width: int, n_layers: int
-    ) -> None:
+    def __init__(self, style: Style, inputs: tuple[int, int], width: int, n_layers: int) -> None:
         super().__init__()
         self.inputs = inputs
         n_own = 0 if n_layers == 1 else 1

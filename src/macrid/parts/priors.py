@@ -81,9 +81,7 @@ class CompositePrior(nn.Module):
         - output: ``(batch, 1, dim)``, in nats, without the constant of `log_densities`
     """
 
-    def forward(
-        self, z: Float[Tensor, "*batch dim"], old: Gaussian
-    ) -> Float[Tensor, "*batch dim"]:
+    def forward(self, z: Float[Tensor, "*batch dim"], old: Gaussian) -> Float[Tensor, "*batch dim"]:
         """Log-density of each dimension of each person's point.
 
         Args:

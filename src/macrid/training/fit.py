@@ -94,9 +94,7 @@ def fit_network(  # noqa: PLR0913  what, on whom, how, where to
     batches = training_batches(train, settings.batch_size, seed=settings.seed, passes=passes)
     module = _Module(network, objective, settings, len(batches))
     patience = settings.patience if validation else None
-    keeper = KeepBest(
-        MONITOR if validation else None, folder, patience, settings.patience_from
-    )
+    keeper = KeepBest(MONITOR if validation else None, folder, patience, settings.patience_from)
     checkpoint = keeper.resume_from(identity or {}, resume=resume)
     callbacks: list[lightning.Callback] = [keeper, Watched(watch)]
     if progress:
@@ -161,8 +159,6 @@ class _Module(lightning.LightningModule):
             adam = LazyAdam(weights, lr=rate)
         else:
             adam = torch.optim.Adam(weights, lr=rate, fused=True)
-        if self.settings.gradients == "unit":
-            adam.register_step_pre_hook(unit_gradients)
         if self.settings.schedule == "constant":
             return adam
         return [adam], [{"scheduler": cosine(adam, self.steps), "interval": "step"}]
@@ -199,6 +195,11 @@ class _Module(lightning.LightningModule):
         self.sums += values * len(histories)
         self.n_users += len(histories)
         return loss
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Gradients are there, and not used yet."""
+        if self.settings.gradients == "unit":
+            unit_gradients(optimizer)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """The mean of the weights moves with them."""

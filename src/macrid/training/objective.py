@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from macrid.data.histories import Histories
 from macrid.parts.ranking import Ranker
-
 
 # Told of each epoch by its row of the log.
 Watch = Callable[[Mapping[str, int | float]], None]
@@ -24,6 +23,7 @@ class Elbo:
     kl: Float[Tensor, " batch"]
 
 
+@runtime_checkable  # for the tests, which check every annotation
 class Annealing(Protocol):
     """How the weight of the KL divergence rises."""
 

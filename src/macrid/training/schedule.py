@@ -1,7 +1,6 @@
 """What happens around an optimiser's steps: their rate, their gradients, the weights kept."""
 
 import math
-from typing import Any
 
 import torch
 from torch import nn
@@ -60,16 +59,8 @@ def averaged(network: nn.Module, decay: float) -> AveragedModel:
 
 
 @torch.no_grad()
-def unit_gradients(optimiser: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-    """Divide each tensor's gradient by its length, before a step (Kim and Suh's AdamNormGrad).
-
-    Args:
-        optimiser: Whose step it is.
-        args: Of the step.
-        kwargs: Of the step.
-    """
-    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
-    grads = [weight.grad for weight in weights if weight.grad is not None]
-    lengths = torch._foreach_norm(grads)
-    torch._foreach_add_(lengths, 1e-7)
-    torch._foreach_div_(grads, lengths)
+def unit_gradients(optimiser: torch.optim.Optimizer) -> None:
+    """Divide each tensor's gradient by its length, before a step (Kim and Suh's AdamNormGrad)."""
+    for weight in (weight for group in optimiser.param_groups for weight in group["params"]):
+        if weight.grad is not None:
+            weight.grad /= weight.grad.norm() + 1e-7

@@ -1,0 +1,205 @@
+"""`macrid compare`: models beside each other on one split, and what their differences mean."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from macrid.cli import options as o
+from macrid.cli.show import document, note, table
+from macrid.errors import MissingExtra, SettingsError
+
+Option = typer.Option
+
+
+def compare(
+    source: Annotated[Path, typer.Argument(help="Event log or pro_sg folder.", show_default=False)],
+    models: Annotated[
+        str,
+        Option(
+            help="Comma-separated: names (see macrid models), or TOML files as train --config "
+            "takes, each called by its file's name.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, Option(help="Folder for finished cells and the report.")] = Path(
+        "comparison"
+    ),
+    seeds: Annotated[int, Option(help="Trainings of each model: seeds 98765, 1, 2 …")] = 3,
+    settings: Annotated[
+        list[str] | None,
+        Option("--set", help="A setting of one model, as in --set macridvae.beta=2; repeatable."),
+    ] = None,
+    recipe: Annotated[str | None, Option(help="faithful or fast.", show_default="faithful")] = None,
+    epochs: Annotated[
+        int | None, Option(help="Most passes over the users.", show_default="of each model")
+    ] = None,
+    batch_size: Annotated[
+        int | None, Option(help="Users per step.", show_default="of each model")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, Option(help="Adam's.", show_default="of each model")
+    ] = None,
+    patience: Annotated[
+        int | None,
+        Option(help="Stop after so many epochs without a better one.", show_default="never"),
+    ] = None,
+    precision: Annotated[str | None, Option(help="32 or bf16.", show_default="32")] = None,
+    device: Annotated[
+        str | None, Option(help="Where to train: auto, cpu, cuda, mps.", show_default="auto")
+    ] = None,
+    threads: Annotated[
+        int | None, Option(help="Processor threads.", show_default="torch's choice")
+    ] = None,
+    metrics: o.Metrics = o.METRICS,
+    beyond: Annotated[
+        bool,
+        Option(
+            "--beyond",
+            help="Also measure coverage, novelty, Gini, diversity and share of head items of "
+            "lists of 20.",
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool, Option("--overwrite", help="Replace cells in --out of other settings or data.")
+    ] = False,
+    items: o.ItemTable = None,
+    columns: o.Columns = None,
+    min_weight: o.MinWeight = None,
+    min_user_events: o.MinUserEvents = None,
+    min_item_events: o.MinItemEvents = None,
+    hold_out: o.HoldOut = None,
+    split_seed: o.SplitSeed = None,
+    as_json: o.Json = False,
+) -> None:
+    """Train models on one split, with several seeds, and compare them on the same test users.
+
+    Options of training hold for every model that is trained in epochs, and go before what a TOML
+    file says. The same command goes on where it was stopped: a finished cell is not run again.
+
+    Example: macrid compare ratings.csv --models ease,multvae,macridvae --seeds 5 --out compared
+    """
+    import torch
+
+    from macrid.cli.source import read_split_or_events
+    from macrid.evaluation.compare import compare as run_all
+    from macrid.report.comparison import differences_title, table_title, write_report
+
+    training = o.given(
+        recipe=recipe,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        patience=patience,
+        precision=precision,
+        device=device,
+        threads=threads,
+    )
+    reading = o.DataSettings.of(
+        o.given(
+            items=items and str(items),
+            columns=o.pairs(columns, "--column"),
+            min_weight=min_weight,
+            min_user_events=min_user_events,
+            min_item_events=min_item_events,
+            hold_out=hold_out,
+            split_seed=split_seed,
+        )
+    )
+    contenders = _contenders(o.ids([models]), o.pairs(settings, "--set"), training, reading)
+    names = o.metric_names(metrics)
+    if threads:
+        torch.set_num_threads(threads)
+    _, split = read_split_or_events(source, reading)
+    try:
+        found = run_all(
+            split,
+            contenders,
+            seeds=seeds,
+            metrics=names,
+            folder=out,
+            beyond=beyond,
+            overwrite=overwrite,
+            tell=note,
+        )
+    except KeyboardInterrupt:
+        note(f"finished cells are kept in {out}; the same command goes on from there")
+        raise
+    try:
+        write_report(found, out)
+    except MissingExtra as error:
+        note(f"there is no comparison.html: {error}")
+    note(f"the report is in {out}")
+    if as_json:
+        document(found.to_dict())
+        return
+    shown = found.table()
+    table(shown.columns, shown.rows(), title=table_title(found))
+    for sentence in found.failures():
+        note(sentence)
+    if len(found.differences):
+        shown = found.differences_table()
+        table(shown.columns, shown.rows(), title=differences_title(found))
+
+
+def _contenders(
+    entries: list[str], settings: dict[str, str], training: dict[str, Any], reading: o.DataSettings
+) -> list[Any]:
+    """Who is compared: names and TOML files, with what the flags say of them."""
+    from macrid.evaluation.compare import Contender
+
+    written = {}
+    for entry in entries:
+        is_file = entry.endswith(".toml")
+        config: dict[str, Any] = o.read_config(Path(entry)) if is_file else {"model": entry}
+        label = Path(entry).stem if is_file else entry
+        if label in written:
+            raise SettingsError(
+                f"--models has {label!r} twice; copy its TOML file to another name to compare both"
+            )
+        written[label] = config
+        _tell_of_data(entry, config.get("data", {}), reading)
+    given = _by_label(settings, list(written))
+    chosen = []
+    for label, config in written.items():
+        name = config.get("model", "macridvae")
+        own = {**config.get("settings", {}), **given[label]}
+        one = Contender(label, name, own, config.get("training", {}))
+        if one.build().in_epochs:
+            one = Contender(label, name, own, {**one.training, **training})
+        one.options(0)  # refused now, before anything is read
+        chosen.append(one)
+    return chosen
+
+
+def _by_label(settings: dict[str, str], labels: list[str]) -> dict[str, dict[str, str]]:
+    """What ``--set LABEL.NAME=VALUE`` says, by label.
+
+    Raises:
+        SettingsError: If one names no model, or none that is compared.
+    """
+    given: dict[str, dict[str, str]] = {label: {} for label in labels}
+    for key, value in settings.items():
+        label, dot, name = key.rpartition(".")
+        if not dot:
+            raise SettingsError(
+                f"--set {key}={value} does not say of which model; write --set MODEL.{key}={value}"
+            )
+        if label not in given:
+            raise SettingsError(
+                f"--set {key}={value} is of {label!r}, which is not compared; compared are "
+                f"{', '.join(labels)}"
+            )
+        given[label][name] = value
+    return given
+
+
+def _tell_of_data(entry: str, data: dict[str, Any], reading: o.DataSettings) -> None:
+    """A word if a TOML file was written for data that were read otherwise."""
+    wanted, actual = o.DataSettings.of(data).model_dump(), reading.model_dump()
+    changed = [name for name in data if name != "items" and wanted[name] != actual[name]]
+    if changed:
+        note(
+            f"warning: {entry} has other {', '.join(changed)}; all models are compared on one "
+            "split, which the options of this command describe"
+        )

@@ -1,0 +1,1 @@
+"""Reports that people open: figures and tables in one file each."""

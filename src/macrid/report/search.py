@@ -1,0 +1,274 @@
+"""The page about a search: how it went, which settings mattered, what was best.
+
+One HTML file that needs no network: figures by plotly, whose script is in it. Colours follow the
+reader's light or dark.
+"""
+
+import math
+from collections.abc import Iterable
+from html import escape
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from macrid.data.files import replace_file
+from macrid.errors import MissingExtra
+from macrid.evaluation.trials import label
+from macrid.evaluation.tune import MONITOR, Tuned
+from macrid.training.settings import OneOf, Range
+
+PAGE = "report.html"
+_SLICES = 6  # settings that are shown one by one
+_BLUE, _ORANGE, _GREY = "#3b82f6", "#f59e0b", "#8b93a1"  # seen on white and on black
+_MARKS = {"complete": (_BLUE, "circle"), "pruned": (_GREY, "x-thin-open")}
+
+
+def write_page(tuned: Tuned, folder: Path) -> None:
+    """Write ``report.html``.
+
+    Raises:
+        MissingExtra: If plotly is not installed.
+    """
+    replace_file(folder / PAGE, search_page(tuned).encode())
+
+
+def search_page(tuned: Tuned) -> str:
+    """The page as HTML.
+
+    Raises:
+        MissingExtra: If plotly is not installed.
+    """
+    try:
+        from plotly.offline import get_plotlyjs
+    except ImportError as error:
+        raise MissingExtra("plotly", "viz") from error
+    result = tuned.to_dict()
+    title = f"{result['model']}: a search of {len(result['space'])} settings"
+    names = [*tuned.importance, *(name for name in result["space"] if name not in tuned.importance)]
+    slices = "".join(_figure(f"slice-{name}", _slice(tuned, name), 300) for name in names[:_SLICES])
+    sections = [
+        ("What was found", _summary(result) + _settings(result)),
+        ("History", _figure("history", _history(tuned), 380) + _HISTORY),
+        ("Which settings mattered", _importance(tuned)),
+        ("One setting at a time", f'<div class="grid">{slices}</div>'),
+        ("All trials", _trials(tuned)),
+    ]
+    body = "".join(f"<section><h2>{name}</h2>{content}</section>" for name, content in sections)
+    return _PAGE.format(
+        title=escape(title), style=_STYLE, body=body, plotly=get_plotlyjs(), paint=_PAINT
+    )
+
+
+def _summary(result: dict[str, Any]) -> str:
+    """The measures, each with its standard error."""
+    rows = [("validation users, the best settings", result["validation"])]
+    if result["validation_of_defaults"]:
+        rows.append(
+            ("validation users, the first trial (defaults)", result["validation_of_defaults"])
+        )
+    if result["test"]:
+        rows.append(("test users, the best settings", result["test"]))
+        rows.append(("test users, popularity", result["baselines"]["popularity"]))
+    metrics = list(dict.fromkeys(metric for _, measured in rows for metric in measured))
+    cells = [
+        [name, *(_measure(measured.get(metric)) for metric in metrics)] for name, measured in rows
+    ]
+    said = (
+        f"<p>Trial {result['best_trial']} was the best of {result['trials']} that ended "
+        f"({result['pruned']} pruned, {result['failed']} more failed) in "
+        f"{result['seconds'] / 60:,.1f} minutes of training. Trials were chosen by {MONITOR} on "
+        "the validation users alone. The best of many trials is partly luck: on other people "
+        "expect less than its figure here.</p>"
+    )
+    return said + _table(["", *metrics], cells)
+
+
+def _settings(result: dict[str, Any]) -> str:
+    """What was best, and what was tried."""
+    chosen = result["settings"] | result["training"]
+    space = result["space"]
+    rows = [[name, str(value), space.get(name, "fixed")] for name, value in chosen.items()]
+    return _table(["setting", "best", "searched"], rows)
+
+
+def _history(tuned: Tuned) -> dict[str, Any]:
+    """Each trial's value, and the best so far."""
+    traces = [_points(tuned.trials, "number", state) for state in _MARKS]
+    complete = tuned.trials.filter(state="complete")
+    best = {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "best so far",
+        "x": complete["number"].to_list(),
+        "y": list(accumulate(complete["value"], max)),
+        "line": {"shape": "hv", "color": _ORANGE, "width": 2},
+    }
+    return {"data": [best, *traces], "layout": _layout("trial", MONITOR)}
+
+
+_HISTORY = (
+    "<p>A pruned trial stands where it was when it had fallen behind the median of others at the "
+    "same epoch.</p>"
+)
+
+
+def _importance(tuned: Tuned) -> str:
+    """Shares as bars, the largest on top."""
+    if not tuned.importance:
+        return "<p>Too few trials ended to tell.</p>"
+    names, shares = zip(*reversed(tuned.importance.items()), strict=True)
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "x": list(shares),
+        "y": list(names),
+        "marker": {"color": _BLUE},
+        "hovertemplate": "%{y}: %{x:.0%}<extra></extra>",
+    }
+    layout = _layout("share", "")
+    layout["xaxis"] |= {"tickformat": ".0%", "rangemode": "tozero"}
+    figure = _figure("importance", {"data": [bars], "layout": layout}, 120 + 28 * len(names))
+    return figure + (
+        "<p>By PED-ANOVA (Watanabe et al., 2023): how differently a setting is spread among the "
+        "best completed trials and among all. Of a few dozen trials it is a hint, no more.</p>"
+    )
+
+
+def _slice(tuned: Tuned, name: str) -> dict[str, Any]:
+    """Values of the trials by one setting."""
+    as_text = isinstance(tuned.search.space[name], OneOf)
+    traces = [_points(tuned.trials, name, state, as_text=as_text) for state in _MARKS]
+    layout = _layout(name, MONITOR) | {"showlegend": False}
+    layout["xaxis"] |= _axis(tuned.search.space[name])
+    return {"data": traces, "layout": layout}
+
+
+def _axis(known: Range) -> dict[str, Any]:
+    """How a setting's axis goes."""
+    if isinstance(known, OneOf):
+        order = [str(label(choice)) for choice in known.choices]
+        return {"type": "category", "categoryorder": "array", "categoryarray": order}
+    if known.log:
+        low, high = math.log10(known.low), math.log10(known.high)
+        edge = 0.03 * (high - low) or 0.5
+        return {"type": "log", "range": [low - edge, high + edge]}
+    edge = 0.03 * (known.high - known.low) or 0.5
+    return {"range": [known.low - edge, known.high + edge]}
+
+
+def _points(
+    trials: pl.DataFrame, across: str, state: str, *, as_text: bool = False
+) -> dict[str, Any]:
+    """The trials of a state as points."""
+    shown = trials.filter(state=state)
+    color, symbol = _MARKS[state]
+    x = shown[across].to_list()
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": state,
+        "x": [str(value) for value in x] if as_text else x,
+        "y": shown["value"].to_list(),
+        "text": [f"trial {number}" for number in shown["number"]],
+        "marker": {
+            "color": color,
+            "symbol": symbol,
+            "size": 8,
+            "line": {"width": 2, "color": color},
+        },
+        "hovertemplate": f"%{{text}}<br>{across} %{{x}}<br>{MONITOR} %{{y:.4f}}<extra></extra>",
+    }
+
+
+def _layout(x: str, y: str) -> dict[str, Any]:
+    """Transparent, for the page to lend its colours."""
+    return {
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "margin": {"l": 64, "r": 16, "t": 16, "b": 48},
+        "xaxis": {"title": {"text": x}, "zeroline": False, "automargin": True},
+        "yaxis": {"title": {"text": y}, "zeroline": False, "automargin": True},
+        "legend": {"orientation": "h", "y": 1.12},
+        "showlegend": bool(y),
+    }
+
+
+def _figure(name: str, content: dict[str, Any], height: int) -> str:
+    """A figure and what draws it."""
+    from plotly.graph_objects import Figure
+
+    content["layout"]["height"] = height
+    return Figure(content).to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        div_id=name,
+        config={"responsive": True, "displaylogo": False},
+    )
+
+
+def _trials(tuned: Tuned) -> str:
+    """A row per trial, folded away."""
+    shown = tuned.trials.with_columns(pl.col("value").round(4), pl.col("seconds").round(1))
+    table = _table(shown.columns, shown.rows())
+    return f"<details><summary>{len(shown)} trials</summary>{table}</details>"
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """Rows as an HTML table."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in header)
+    cells = [
+        "".join(f"<td>{'' if cell is None else escape(str(cell))}</td>" for cell in row)
+        for row in rows
+    ]
+    body = "".join(f"<tr>{row}</tr>" for row in cells)
+    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+
+
+def _measure(measured: dict[str, Any] | None) -> str:
+    """A mean and its standard error."""
+    return "" if measured is None else f"{measured['mean']:.4f} ± {measured['se']:.4f}"
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>{style}</style><script>{plotly}</script></head>
+<body><main><h1>{title}</h1>{body}</main><script>{paint}</script></body></html>
+"""
+
+_STYLE = """
+:root { color-scheme: light dark; --text: #1f2430; --line: #d9dde5; --page: #ffffff; }
+@media (prefers-color-scheme: dark) {
+  :root { --text: #e3e6ec; --line: #3a404c; --page: #14171d; }
+}
+body { background: var(--page); color: var(--text); margin: 0; font: 16px/1.5 sans-serif; }
+main { max-width: 62rem; margin: 0 auto; padding: 1rem 1.25rem 3rem; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
+p { max-width: 46rem; }
+.wide { overflow-x: auto; margin: 1rem 0; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.9rem; }
+th, td { text-align: left; padding: 0.3rem 1.2rem 0.3rem 0; white-space: nowrap; }
+th, td { border-bottom: 1px solid var(--line); }
+.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(19rem, 1fr)); gap: 1rem; }
+.grid > div { min-width: 0; }
+summary { cursor: pointer; }
+"""
+
+# Plotly knows no CSS variables: text and lines are painted anew when light turns to dark.
+_PAINT = """
+const paint = () => {
+  const style = getComputedStyle(document.documentElement);
+  const [text, line] = ['--text', '--line'].map(name => style.getPropertyValue(name).trim());
+  const colours = {'font.color': text};
+  for (const axis of ['xaxis', 'yaxis']) {
+    colours[axis + '.gridcolor'] = line;
+    colours[axis + '.linecolor'] = line;
+  }
+  const figures = document.querySelectorAll('.plotly-graph-div');
+  figures.forEach(figure => Plotly.relayout(figure, colours));
+};
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', paint);
+paint();
+"""

@@ -1,0 +1,194 @@
+"""`macrid tune` as people meet it: killed, shared, finished, and what comes of it."""
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import tomllib
+from contextlib import suppress
+
+import numpy as np
+import polars as pl
+import pytest
+
+from macrid.cli.app import run
+
+QUICK = [
+    "--set", "n_dims=8", "--set", "n_concepts=2", "--set", "batch_size=20", "--threads", "1",
+    "--hold-out", "8", "--epochs", "3",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory):
+    """Two groups of 40 users, each on its own half of 24 items."""
+    random = np.random.default_rng(0)
+    events = [
+        (f"u{user}", f"i{item + 12 * (user % 2)}")
+        for user in range(80)
+        for item in random.choice(12, size=8, replace=False)
+    ]
+    path = tmp_path_factory.mktemp("log") / "log.csv"
+    pl.DataFrame(events, schema=["user", "item"], orient="row").write_csv(path)
+    return path
+
+
+def words(log, out, trials, *more):
+    """A command."""
+    return ["tune", str(log), "--out", str(out), "--trials", str(trials), *QUICK, *more]
+
+
+def begin(command):
+    """It in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "macrid", *command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def trials(out):
+    """What ``trials.csv`` says."""
+    return pl.read_csv(out / "trials.csv")
+
+
+@pytest.fixture(scope="module")
+def folder(log, tmp_path_factory):
+    """A search of three trials."""
+    out = tmp_path_factory.mktemp("tune") / "found"
+    assert run(words(log, out, 3, "--search", "beta=0.1,0.2,0.5")) == 0
+    return out
+
+
+class TestAWholeSearch:
+    def test_train_takes_the_file_and_reaches_the_same(self, log, folder, tmp_path):
+        assert run(["train", str(log), "--config", str(folder / "best.toml"), "--threads", "1",
+                    "--out", str(tmp_path / "m"), "--no-baselines"]) == 0  # fmt: skip
+        metrics = json.loads((tmp_path / "m" / "metrics.json").read_text())
+        result = json.loads((folder / "result.json").read_text())
+        assert metrics["validation"]["ndcg@100"] == result["validation"]["ndcg@100"]
+        assert metrics["test"] == result["test"]
+
+    def test_json_is_the_result_and_a_second_time_nothing_is_trained(self, log, folder, capsys):
+        command = words(log, folder, 3, "--search", "beta=0.1,0.2,0.5", "--json")
+        assert run(command) == 0
+        captured = capsys.readouterr()
+        assert json.loads(captured.out) == json.loads((folder / "result.json").read_text())
+        assert "trial" not in captured.err.replace("searching", "")
+        assert "searching beta in 0.1 | 0.2 | 0.5\n" in captured.err
+
+    def test_the_file_holds_how_the_events_were_read(self, folder):
+        config = tomllib.loads((folder / "best.toml").read_text())
+        assert config["data"] == {"hold_out": 8}
+        assert config["training"]["epochs"] == 3
+        assert "threads" not in config["training"]
+
+    def test_tables_and_the_next_command(self, log, folder, capsys):
+        run(words(log, folder, 3, "--search", "beta=0.1,0.2,0.5"))
+        captured = capsys.readouterr()
+        assert "MacridVAE" in captured.out
+        assert "defaults" in captured.out
+        assert "popularity" in captured.out
+        assert f"--config {folder}/best.toml" in captured.err
+
+    def test_another_search_in_its_folder_is_refused(self, log, folder, capsys):
+        assert run(words(log, folder, 3)) == 2
+        assert "begun with other beta (it had beta 0.1 | 0.2 | 0.5)" in capsys.readouterr().err
+
+
+def test_killed_and_started_again_it_goes_on(log, tmp_path):
+    out = tmp_path / "killed"
+    command = words(log, out, 3, "--epochs", "40", "--no-test")
+    with begin(command) as process:
+        deadline = time.monotonic() + 60
+        while not running(out, after=1) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+    assert process.returncode == -signal.SIGKILL
+    before = trials(out)
+    assert tomllib.loads((out / "best.toml").read_text())["model"] == "macridvae"
+    assert run(command) == 0
+    found = trials(out)
+    assert found["value"][: len(before)].to_list() == before["value"].to_list()
+    assert found["state"].to_list().count("failed") == 1
+    assert len(found) == 4
+    dead = found.filter(state="failed").row(0, named=True)
+    assert dead["reason"] == "its process was killed"
+    tried = found.drop("number", "state", "value", "seconds", "reason").rows()
+    assert tried.count(tried[dead["number"]]) == 2
+
+
+def running(out, after):
+    """Whether a trial that is not one of the first has reported an epoch and is under way."""
+    try:
+        with sqlite3.connect(f"file:{out / 'study.db'}?mode=ro", uri=True) as file:
+            query = (
+                "select count(*) from trials join trial_intermediate_values using (trial_id) "
+                "where state = 'RUNNING' and number >= ?"
+            )
+            return file.execute(query, (after,)).fetchone()[0] > 0
+    except sqlite3.Error:
+        return False
+
+
+def test_two_processes_share_a_search(log, tmp_path):
+    out = tmp_path / "shared"
+    both = [begin(words(log, out, 5, "--no-test")) for _ in range(2)]
+    said = [process.communicate(timeout=120)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    found = trials(out)
+    assert len(found) in (5, 6)  # both may have begun the last one
+    assert set(found["state"]) <= {"complete", "pruned"}
+    assert found["learning_rate"].n_unique() == len(found)
+    lines = [sum(line.startswith("trial ") for line in text.splitlines()) for text in said]
+    assert sum(lines) == len(found)
+    assert json.loads((out / "result.json").read_text())["test"] is None
+
+
+def test_ctrl_c_keeps_what_was_found(log, tmp_path):
+    out = tmp_path / "stopped"
+    with begin(words(log, out, 3, "--epochs", "200")) as process:
+        deadline = time.monotonic() + 60
+        while not running(out, after=0) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        said = None
+        while said is None:  # now and then C code drops a KeyboardInterrupt; people press again
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                said = process.communicate(timeout=20)[1]
+    assert process.returncode == 130
+    assert f"is kept in {out}; the same command goes on with it\n" in said
+
+
+def test_without_plotly_there_is_a_note(log, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)
+    command = ["tune", str(log), "--model", "ease", "--trials", "2", "--out", str(tmp_path)]
+    assert run(command) == 0
+    said = capsys.readouterr().err
+    assert "no report.html was written: plotly is not installed" in said
+    assert "pip install 'macrid[viz]'" in said
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (["--model", "macridva"], "there is no model 'macridva'; did you mean 'macridvae'?"),
+        (["--search", "bata=1..2"], "there is no setting 'bata'; did you mean 'beta'?"),
+        (["--search", "beta=3..1"], "beta is to be searched from 3.0 to 1.0; swap them"),
+        (["--search", "beta"], "--search 'beta' is not of the form name=value"),
+        (["--model", "popularity"], "there is nothing to search of popularity"),
+        (["--model", "ease", "--trials", "0"], "trials is 0 and minutes None; at least 1"),
+        (["--model", "ease", "--timeout", "0"], "trials is 20 and minutes 0.0"),
+        (["--metrics", "hits@3"], "there is no metric 'hits@3'"),
+        (["--model", "ease", "--storage", "nonsense"], "cannot open the storage of that address"),
+    ],
+)
+def test_a_wrong_request_is_a_sentence(log, tmp_path, capsys, more, sentence):
+    assert run(["tune", str(log), "--out", str(tmp_path / "t"), *more]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert sentence in captured.err.splitlines()[-1]

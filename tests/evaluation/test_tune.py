@@ -1,0 +1,221 @@
+"""A search from its first trial to the test users."""
+
+import json
+import re
+import tomllib
+
+import polars as pl
+import pytest
+
+from macrid.errors import DataError, SearchFailed, TooLarge, TrainingDiverged
+from macrid.evaluation import tune as of_tune
+from macrid.evaluation.protocol import evaluate
+from macrid.evaluation.search import Search
+from macrid.evaluation.trials import label
+from macrid.evaluation.tune import tune
+from macrid.models.catalog import MODELS
+from macrid.models.macridvae import MacridVAE
+from planted import groups, split
+
+TINY = {"n_dims": 8, "n_concepts": 2, "epochs": 2, "batch_size": 80}
+
+
+def tiny(ranges=None, **fixed):
+    """A search of a model that trains in no time; all is fixed but for some ranges."""
+    ranges = ranges or {"learning_rate": "0.001..0.03", "beta": "0.1..1"}
+    declared = Search.of("macridvae", TINY).start()
+    kept = {name: value for name, value in declared.items() if name not in ranges}
+    fixed = {name: value for name, value in (kept | TINY | fixed).items() if name not in ranges}
+    return Search.of("macridvae", fixed, ranges)
+
+
+def states(tuned):
+    """How the trials ended."""
+    return tuned.trials["state"].to_list()
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A search of four trials, what it said, and its folder."""
+    folder, said = tmp_path_factory.mktemp("tune"), []
+    search = tiny({"learning_rate": "0.001..0.03", "tau": "0.05,0.1,0.3"})
+    return tune(search, split(), trials=4, folder=folder, tell=said.append), said, folder
+
+
+class TestASearch:
+    def test_begins_with_the_defaults(self, done):
+        tuned, _, _ = done
+        first = tuned.trials.row(0, named=True)
+        assert (first["learning_rate"], first["tau"]) == (0.001, 0.1)
+        assert tuned.defaults["ndcg@100"]["mean"] == first["value"]
+
+    def test_finds_the_highest_value(self, done):
+        tuned, _, _ = done
+        complete = tuned.trials.filter(state="complete")
+        assert tuned.validation["ndcg@100"]["mean"] == complete["value"].max()
+        assert tuned.best == complete["number"][complete["value"].arg_max()]
+
+    def test_the_settings_reach_that_value_again(self, done):
+        tuned, _, _ = done
+        model = MacridVAE(**tuned.settings).fit(split().train, split().validation, **tuned.training)
+        again = evaluate(model, split().validation, metrics=["ndcg@100"])
+        assert again.to_dict() == tuned.validation
+        assert tuned.test == evaluate(model, split().test).to_dict()
+
+    def test_says_how_it_goes(self, done):
+        _, said, _ = done
+        assert said[0].startswith("trial 0: 0.")
+        assert "; best 0." in said[0]
+        assert re.search(r"1 of 4 done; about \d+\.\d minutes left$", said[0])
+        assert "minutes left" not in said[3]
+        assert said[4].startswith("training by trial ")
+        assert len(said) == 5
+
+    def test_keeps_what_it_found(self, done):
+        tuned, _, folder = done
+        assert {path.name for path in folder.iterdir()} == {
+            "best.toml", "result.json", "study.db", "trials.csv"
+        }  # fmt: skip
+        result = json.loads((folder / "result.json").read_text())
+        assert result == json.loads(json.dumps(tuned.to_dict()))
+        assert result["trials"] == 4
+        assert set(result["test"]) == set(result["baselines"]["popularity"])
+        assert all(measured["se"] >= 0 for measured in result["test"].values())
+        csv = pl.read_csv(folder / "trials.csv")
+        assert csv.columns[:5] == ["number", "state", "value", "seconds", "reason"]
+        assert set(csv.columns[5:]) == {"learning_rate", "tau"}
+        assert csv["value"].to_list() == pytest.approx(tuned.trials["value"].to_list())
+        best = tomllib.loads((folder / "best.toml").read_text())
+        assert best["settings"] == tuned.settings
+        assert best["training"] == tuned.training
+
+    def test_once_done_it_leaves_the_test_users_alone(self, done, monkeypatch):
+        tuned, _, folder = done
+        monkeypatch.setattr(of_tune, "evaluate", None)
+        said = []
+        again = tune(tuned.search, split(), trials=4, folder=folder, tell=said.append)
+        assert not said
+        assert again.to_dict() == tuned.to_dict()
+
+    def test_another_start_adds_to_the_trials(self, done):
+        tuned, _, folder = done
+        more = tune(tuned.search, split(), trials=5, folder=folder, test=False)
+        assert more.trials["value"][:4].to_list() == tuned.trials["value"].to_list()
+        assert len(more.trials) == 5
+
+    def test_other_data_or_settings_are_refused(self, done):
+        tuned, _, folder = done
+        fixed = tuned.search.fixed | {"beta": 0.9}
+        search = Search.of("macridvae", fixed, tuned.search.space)
+        with pytest.raises(DataError, match="begun with other beta"):
+            tune(search, split(), folder=folder)
+        other = of_tune.replace(split(), train=groups(seed=3))
+        with pytest.raises(DataError, match="begun with other training users"):
+            tune(tuned.search, other, folder=folder)
+
+    def test_a_result_that_is_damaged_is_measured_again(self, done, tmp_path):
+        tuned, _, folder = done
+        (tmp_path / "result.json").write_text("{")
+        assert of_tune._recalled(tuned, tmp_path) is tuned
+        changed = of_tune.replace(tuned, best=99, test=None)
+        assert of_tune._recalled(changed, folder).test is None
+
+
+def test_trials_that_learn_nothing_are_pruned():
+    search = tiny({"learning_rate": "0.03,0.02,1e-6"}, epochs=5)
+    tuned = tune(search, split(), trials=12, test=False)
+    slow = tuned.trials.filter(pl.col("learning_rate") == 1e-6)
+    assert tuned.training["learning_rate"] > 1e-6
+    assert "pruned" in slow["state"].to_list()
+    assert tuned.to_dict()["pruned"] == states(tuned).count("pruned")
+    assert len(tuned.trials) == 12
+    pruned = tuned.trials.filter(state="pruned")
+    assert pruned["value"].max() < tuned.validation["ndcg@100"]["mean"]
+    assert tuned.importance == {"learning_rate": 1.0}
+
+
+def test_lists_and_names_are_searched_too():
+    search = Search.of(
+        "multvae",
+        {"epochs": 1, "n_dims": 4, "batch_size": 50},
+        {"hidden": "[8],[16, 8]", "likelihood": "multinomial,logistic"},
+    )
+    tuned = tune(search, split(), trials=3, test=False)
+    assert tuned.settings["hidden"] in ((8,), (16, 8))
+    assert tuned.trials["hidden"][0] == label((8,))
+    assert json.loads(json.dumps(tuned.to_dict()))["settings"]["likelihood"] in (
+        "multinomial", "logistic"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("model", ["ease", "hvamp"])
+def test_every_model_can_be_searched(model):
+    small = {"ease": {}}.get(model, {"hidden": 8, "n_dims": 4, "epochs": 1})
+    small |= {"n_pseudo": 5} if model == "hvamp" else {}
+    tuned = tune(Search.of(model, small), split(), trials=2)
+    assert states(tuned) == ["complete"] * 2
+    assert MODELS[model](**tuned.settings).name == model
+    assert tuned.test["ndcg@100"]["mean"] > tuned.popularity["ndcg@100"]["mean"] / 2
+
+
+class TestFailures:
+    def test_a_trial_that_diverges_fails_with_its_reason_and_the_search_goes_on(self):
+        search = tiny({"learning_rate": "0.001,0.01,1e30"})
+        said = []
+        tuned = tune(search, split(), trials=4, test=False, tell=said.append)
+        failed = tuned.trials.filter(state="failed")
+        assert tuned.to_dict()["trials"] == 4
+        assert set(failed["learning_rate"]) == {1e30}
+        assert failed["value"].null_count() == len(failed) == tuned.to_dict()["failed"]
+        assert all("is not finite" in reason for reason in failed["reason"])
+        assert any("failed: the loss of step" in line for line in said)
+
+    def test_if_all_fail_the_last_reason_is_told(self):
+        with pytest.raises(
+            SearchFailed, match=r"2 failed, the last one: the loss of step .* --set"
+        ):
+            tune(tiny({"learning_rate": "1e30"}), split(), trials=2)
+
+    def test_what_does_not_fit_fails_its_trial(self):
+        search = tiny({"n_dims": "8,2000000000"})
+        tuned = tune(search, split(), trials=2, test=False)
+        reasons = tuned.trials.filter(state="failed")["reason"]
+        assert all("GiB are free" in reason for reason in reasons)
+        assert {TooLarge, TrainingDiverged} < set(of_tune._FAILURES)
+
+    def test_a_bug_ends_the_search(self, monkeypatch):
+        def broken(*_, **__):
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(MacridVAE, "prepare", broken)
+        with pytest.raises(ZeroDivisionError):
+            tune(tiny(), split(), trials=2)
+
+    def test_in_no_time_nothing_is_found(self):
+        with pytest.raises(SearchFailed, match="in that time"):
+            tune("ease", split(), minutes=1e-9)
+
+    def test_stopped_it_keeps_what_it_found_and_tries_again(self, tmp_path, monkeypatch):
+        search, calls, build = tiny(), [], MacridVAE.build
+
+        def stop(model, n_items):
+            calls.append(model)
+            if len(calls) == 5:  # each trial builds three times
+                raise KeyboardInterrupt
+            return build(model, n_items)
+
+        monkeypatch.setattr(MacridVAE, "build", stop)
+        with pytest.raises(KeyboardInterrupt):
+            tune(search, split(), trials=3, folder=tmp_path)
+        assert tomllib.loads((tmp_path / "best.toml").read_text())["model"] == "macridvae"
+        tuned = tune(search, split(), trials=3, folder=tmp_path, test=False)
+        assert states(tuned) == ["complete", "failed", "complete", "complete"]
+        tried = tuned.trials.select("learning_rate", "beta").rows()
+        assert tried[2] == tried[1]
+        assert tuned.trials["reason"][1] == "stopped"
+
+
+@pytest.mark.parametrize("wrong", [{"trials": 0}, {"minutes": 0}, {"minutes": float("nan")}])
+def test_no_trials_and_no_time_are_refused(wrong):
+    with pytest.raises(ValueError, match="at least 1, and above 0"):
+        tune("ease", split(), **wrong)
