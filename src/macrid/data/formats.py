@@ -205,8 +205,8 @@ def _read_csv(
         found = _too_long(path, len(columns), separator, quoted=not recbole)
         raise DataError(
             f"cannot read {path}: {found or _first_line(error)}; every line needs the fields of "
-            f"the header, fields with {separator!r} or quotes in them need quotes around them, and the text "
-            "needs to be UTF-8 (such as from: iconv -f latin1 -t utf-8)"
+            f"the header, fields with {separator!r} or quotes in them need quotes around them, and "
+            "the text needs to be UTF-8 (such as from: iconv -f latin1 -t utf-8)"
         ) from error
 
 
