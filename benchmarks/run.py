@@ -106,7 +106,8 @@ def options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="toy sizes, written to .raw/quick")
-    parser.add_argument("--only", default=",".join(PARTS), help="parts, by comma; none for none")
+    parts = ",".join(PARTS)
+    parser.add_argument("--only", default=parts, help=f"some of {parts}; or none")
     parser.add_argument("--data", nargs="+", choices=Plan.data, default=Plan.data)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seeds", type=int, nargs="+", default=[98765], help="of quality")

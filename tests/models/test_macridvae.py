@@ -39,7 +39,7 @@ def test_defaults_are_the_authors():
         "dropout": 0.5,
         "l2": 0.0,
         "similarity": "cosine",
-        "assignment_sampling": "relaxed",
+        "assignment_sampling": "soft",
         "assignment": "soft",
         "softmax": "full",
         "proposal": "popularity",

@@ -50,7 +50,7 @@ def dense(histories):
 def noise(histories, dropout, sampling, dtype):
     """The draws of one training step, in the order in which the network makes them."""
     gumbel = None
-    if sampling == "relaxed":
+    if sampling == "soft":
         gumbel = -(-torch.rand(N_ITEMS, N_CONCEPTS, dtype=dtype).log()).log()
     kept = (torch.rand(N_CONCEPTS, len(histories.items), dtype=dtype) >= dropout).T
     keep = torch.zeros(len(histories), N_CONCEPTS, N_ITEMS, dtype=dtype)
@@ -60,7 +60,7 @@ def noise(histories, dropout, sampling, dtype):
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "inner"])
-@pytest.mark.parametrize("sampling", ["relaxed", "none"])
+@pytest.mark.parametrize("sampling", ["soft", "none"])
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-4)], ids=["64", "32"]
 )

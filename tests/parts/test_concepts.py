@@ -26,7 +26,7 @@ def test_prototypes_start_uniform_within_glorots_limit_for_fans_of_concepts_and_
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("cosine", [True, False])
-@pytest.mark.parametrize("sampling", ["relaxed", "straight-through", "none"])
+@pytest.mark.parametrize("sampling", ["soft", "straight-through", "none"])
 @pytest.mark.parametrize("assignment", ["soft", "mode"])
 def test_each_items_assignments_sum_to_one(training, cosine, sampling, assignment):
     prototypes = prototypes_of(cosine=cosine, sampling=sampling, assignment=assignment)
@@ -131,7 +131,7 @@ def test_mode_still_samples_while_training():
     assert prototypes_of(assignment="mode").train()().isfinite().all()
 
 
-@pytest.mark.parametrize("sampling", ["relaxed", "straight-through", "none"])
+@pytest.mark.parametrize("sampling", ["soft", "straight-through", "none"])
 def test_gradients_reach_prototypes_and_items(sampling):
     """RecBole #859: a hard sample had none."""
     prototypes = prototypes_of(sampling=sampling).train()

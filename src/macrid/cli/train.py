@@ -32,8 +32,8 @@ def train(
     assignment_sampling: Annotated[
         str | None,
         Option(
-            help="Items' concepts in training: relaxed, straight-through or none.",
-            show_default="relaxed",
+            help="Items' concepts in training: soft, straight-through or none.",
+            show_default="soft",
         ),
     ] = None,
     config: Annotated[

@@ -10,7 +10,8 @@ import gzip
 import zipfile
 import zlib
 from collections.abc import Callable
-from io import BufferedReader
+from contextlib import suppress
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,7 @@ def _read_csv(
     path: Path, header: bytes, separator: str, choose: Choose, *, recbole: bool
 ) -> pl.DataFrame:
     """CSV as text, without blank lines; what is broken is refused."""
+    columns: list[str] = []
     try:
         columns = next(csv.reader([header.decode()], delimiter=separator))
         if twice := {column for column in columns if column and columns.count(column) > 1}:
@@ -200,11 +202,24 @@ def _read_csv(
         table = table.filter(~pl.all_horizontal(pl.all().is_null()))
         return _collect(_recbole(table) if recbole else table, choose)
     except (pl.exceptions.ComputeError, UnicodeDecodeError) as error:
+        found = _too_long(path, len(columns), separator, quoted=not recbole)
         raise DataError(
-            f"cannot read {path}: {_first_line(error)}; every line needs the fields of the header, "
-            f"fields with {separator!r} or quotes in them need quotes around them, and the text "
-            "needs to be UTF-8 (such as from: iconv -f latin1 -t utf-8)"
+            f"cannot read {path}: {found or _first_line(error)}; every line needs the fields of "
+            f"the header, fields with {separator!r} or quotes in them need quotes around them, and "
+            "the text needs to be UTF-8 (such as from: iconv -f latin1 -t utf-8)"
         ) from error
+
+
+def _too_long(path: Path, n_fields: int, separator: str, *, quoted: bool) -> str:
+    """Where the first line is that has more fields than the header; nothing if there is none."""
+    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    with _open(path) as file, suppress(csv.Error):
+        text = TextIOWrapper(file, errors="replace", newline="")
+        rows = csv.reader(text, delimiter=separator, quoting=quoting)
+        for row in rows:  # until the first; only of a file that could not be read
+            if len(row) > n_fields > 0:
+                return f"line {rows.line_num} has {len(row)} fields, the header {n_fields}"
+    return ""
 
 
 def _recbole(table: pl.LazyFrame) -> pl.LazyFrame:

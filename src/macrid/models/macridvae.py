@@ -55,10 +55,10 @@ class MacridVAESettings(Settings):
     assignment_sampling: Annotated[
         Sampling,
         Field(
-            description="in training: relaxed is the authors' code, straight-through the "
+            description="in training: soft is the authors' code, straight-through the "
             "paper's one concept per item at 1/K of the work, none has no noise"
         ),
-    ] = "relaxed"
+    ] = "soft"
     assignment: Annotated[
         Assignment, Field(description="after training: soft is the authors' code, mode their paper")
     ] = "soft"
@@ -114,7 +114,7 @@ class MacridVAE(Trained):
     Args:
         settings: Fields of `MacridVAESettings`: ``n_concepts=7, n_dims=100, beta=0.2, tau=0.1,
             prior_std=0.075, dropout=0.5, l2=0.0, similarity="cosine",
-            assignment_sampling="relaxed", assignment="soft", softmax="full",
+            assignment_sampling="soft", assignment="soft", softmax="full",
             proposal="popularity"``.
 
     Raises:

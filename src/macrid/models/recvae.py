@@ -1,5 +1,6 @@
 """RecVAE (Shenbin et al., WSDM 2020)."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -63,7 +64,7 @@ class RecVAE(Trained):
     name = "recvae"
     Settings = RecVAESettings
     settings: RecVAESettings
-    training_defaults: ClassVar[dict[str, Any]] = {"epochs": 50, "learning_rate": 5e-4}
+    training_defaults: ClassVar[Mapping[str, Any]] = {"epochs": 50, "learning_rate": 5e-4}
 
     def build(self, n_items: int) -> VAE:
         """M → layers, each with all before it → mean and log-variance; point → M."""

@@ -1,5 +1,6 @@
 """Vamp and H+Vamp, plain and gated (Kim and Suh, RecSys 2019, after Tomczak and Welling, 2018)."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -95,7 +96,7 @@ class Vamp(Trained):
     name = "vamp"
     Settings = VampSettings
     settings: VampSettings
-    training_defaults: ClassVar[dict[str, Any]] = {
+    training_defaults: ClassVar[Mapping[str, Any]] = {
         "epochs": 400,
         "batch_size": 200,
         "learning_rate": 5e-4,
@@ -145,7 +146,6 @@ class HVamp(Vamp):
 
     name = "hvamp"
     Settings = HVampSettings
-    settings: HVampSettings
 
     def latent(self, n_items: int) -> LatentBlock:
         """A point under the learned prior, and one under a prior that it tells."""

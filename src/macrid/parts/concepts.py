@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from macrid.parts.items import ItemVectors, unit
 
 Assignment = Literal["soft", "mode"]
-Sampling = Literal["relaxed", "straight-through", "none"]
+Sampling = Literal["soft", "straight-through", "none"]
 
 
 class Prototypes(nn.Module):
@@ -25,7 +25,7 @@ class Prototypes(nn.Module):
         items: The item vectors, shared with the decoder.
         n_concepts: Number of prototypes.
         tau: Temperature of the cosines.
-        sampling: ``"relaxed"`` adds Gumbel noise in training, ``"straight-through"`` goes on to
+        sampling: ``"soft"`` adds Gumbel noise in training, ``"straight-through"`` goes on to
             the one concept that is largest then; ``"none"`` adds no noise.
         assignment: After training, ``"soft"`` uses the probabilities (the authors' code),
             ``"mode"`` the most probable concept alone (their paper).
@@ -48,7 +48,7 @@ class Prototypes(nn.Module):
         n_concepts: int,
         *,
         tau: float,
-        sampling: Sampling = "relaxed",
+        sampling: Sampling = "soft",
         assignment: Assignment = "soft",
     ) -> None:
         super().__init__()
