@@ -328,8 +328,12 @@ class TestOther:
         assert all(
             name in shown for name in ("macridvae", "ease", "popularity", "n_concepts", "≥ 1")
         )
+        assert "soft | straight-through | none" in shown
+        assert "typing" not in shown
         assert run(["models", "--json"]) == 0
-        assert "macridvae" in json.loads(capsys.readouterr().out)
+        listed = json.loads(capsys.readouterr().out)
+        assert listed["macridvae"]["training_defaults"] == {}
+        assert listed["vamp"]["training_defaults"]["epochs"] == 400
 
     def test_doctor_says_what_each_extra_would_add(self, capsys):
         assert run(["doctor", "--json"]) == 0

@@ -173,6 +173,12 @@ def test_settings_out_of_bounds_are_refused(model, settings, message):
         model(**settings)
 
 
+@pytest.mark.parametrize("text", ["600,400", "[600, 400]", "(600, 400)"])
+def test_widths_may_be_text_as_on_the_command_line(text):
+    assert MultVAE(hidden=text).settings.hidden == (600, 400)
+    assert MultDAE(hidden="").settings.hidden == ()
+
+
 def test_a_saved_model_gives_the_same_lists(tmp_path):
     model = planted.fitted("multvae")
     model.save(tmp_path / "model")

@@ -4,7 +4,7 @@ import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from macrid.cli.options import Json
 from macrid.cli.show import document, note, table
@@ -81,7 +81,11 @@ def models(as_json: Json = False) -> None:
     if as_json:
         document(
             {
-                name: {"summary": _summary(model), "settings": model.Settings.model_json_schema()}
+                name: {
+                    "summary": _summary(model),
+                    "settings": model.Settings.model_json_schema(),
+                    "training_defaults": dict(model.training_defaults),
+                }
                 for name, model in MODELS.items()
             }
         )
@@ -98,6 +102,9 @@ def models(as_json: Json = False) -> None:
             table(["setting", "default", "allowed", "meaning"], rows, title=title)
         else:
             table(["no settings"], [], title=title)
+        if model.training_defaults:
+            said = ", ".join(f"{key} {value}" for key, value in model.training_defaults.items())
+            note(f"trained with {said}")
 
 
 def _summary(model: type) -> str:
@@ -114,8 +121,9 @@ def _bounds(info: Any) -> str:
         for name, sign in signs.items()
         if hasattr(bound, name)
     ]
-    choices = getattr(info.annotation, "__args__", ())
-    return ", ".join(found) or " | ".join(map(str, choices))
+    if get_origin(info.annotation) is Literal:
+        found = [" | ".join(map(str, get_args(info.annotation)))]
+    return ", ".join(found)
 
 
 def _version(package: str) -> str | None:

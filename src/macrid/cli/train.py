@@ -47,10 +47,10 @@ def train(
         ),
     ] = None,
     epochs: Annotated[
-        int | None, Option(help="Most passes over the users.", show_default="200")
+        int | None, Option(help="Most passes over the users.", show_default="the model's")
     ] = None,
-    batch_size: Annotated[int | None, Option(help="Users per step.", show_default="500")] = None,
-    learning_rate: Annotated[float | None, Option(help="Adam's.", show_default="0.001")] = None,
+    batch_size: Annotated[int | None, Option(help="Users per step.", show_default="the model's")] = None,
+    learning_rate: Annotated[float | None, Option(help="Adam's.", show_default="the model's")] = None,
     patience: Annotated[
         int | None,
         Option(help="Stop after so many epochs without a better one.", show_default="never"),

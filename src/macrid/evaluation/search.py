@@ -191,11 +191,11 @@ def _parse(kinds: dict[str, type[Settings]], name: str, text: str) -> Range:
             return OneOf(*filter(None, map(str.strip, text.split(","))))
     if name not in kinds:
         _read(kinds, name, None)  # says what there is
-    field = kinds[name].model_fields[name]
-    if field.annotation not in _KINDS:
+    kind: Any = kinds[name].model_fields[name].annotation
+    if kind not in _KINDS:
         raise SettingsError(f"{name} has no order to go from {low} to {high} by; name its values")
     try:
-        ends = [field.annotation(end) for end in (low, high)]
+        ends = [kind(end) for end in (low, high)]
     except ValueError:
         raise SettingsError(
             f"{name}={text!r} is not of the form LOW..HIGH with two numbers (or a,b,c)"
@@ -205,7 +205,7 @@ def _parse(kinds: dict[str, type[Settings]], name: str, text: str) -> Range:
         log = known.log and ends[0] > 0
     else:
         log = ends[1] >= _WIDE * ends[0] > 0
-    return _KINDS[field.annotation](*ends, log=log)
+    return _KINDS[kind](*ends, log=log)
 
 
 def _toml(value: Any) -> str:

@@ -80,7 +80,7 @@ def outcome(trial: FrozenTrial) -> str:
     """What came of a trial, in words."""
     if trial.state == TrialState.FAIL:
         return f"failed: {reason(trial)}"
-    cut = f", pruned after {trial.last_step} epochs" if trial.state == TrialState.PRUNED else ""
+    cut = f", pruned after epoch {trial.last_step}" if trial.state == TrialState.PRUNED else ""
     return f"{reached(trial):.4f}{cut}"
 
 

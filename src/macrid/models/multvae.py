@@ -1,9 +1,9 @@
 """Mult-VAE and Mult-DAE (Liang et al., WWW 2018): one concept, layers of an ordinary network."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from macrid.models.trained import Trained
 from macrid.models.vae import VAE
@@ -16,7 +16,15 @@ from macrid.parts.likelihoods import GaussianLikelihood, Likelihood, Logistic, M
 from macrid.training.objective import Linear, Objective
 from macrid.training.settings import OneOf, Real, Settings, Whole
 
-Width = Annotated[int, Field(ge=1)]
+
+def _numbers(value: Any) -> Any:
+    """``"600,400"`` and ``"[600, 400]"``, as the command line has them, as a list."""
+    return value.strip("[]() ").replace(",", " ").split() if isinstance(value, str) else value
+
+
+Widths = Annotated[
+    tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_numbers, json_schema_input_type=str)
+]
 _SIZE = "dimensions of a person's point"
 _HIDDEN = "widths of the layers between items and point, as [600]; the decoder has them reversed"
 
@@ -53,11 +61,10 @@ class MultVAESettings(DenseSettings):
 
     n_dims: Annotated[int, Field(ge=1, description=_SIZE), OneOf(100, 200, 400)] = 200
     hidden: Annotated[
-        tuple[Width, ...],
+        Widths,
         Field(min_length=1, description=_HIDDEN),
-        OneOf((100,), (300,), (600,), (600, 300)),
+        OneOf((100,), (300,), (600,), (600, 300)),  # 100: as wide as MacridVAE
     ] = (600,)
-    # As wide as MacridVAE's, which it is compared with.
     beta: Annotated[
         float,
         Field(ge=0, description="final weight of the KL divergence"),
@@ -77,7 +84,7 @@ class MultDAESettings(DenseSettings):
     """The authors' defaults for MovieLens-20M."""
 
     n_dims: Annotated[int, Field(ge=1, description=_SIZE), OneOf(100, 200, 400)] = 200
-    hidden: Annotated[tuple[Width, ...], Field(description=_HIDDEN), OneOf((), (300,), (600,))] = ()
+    hidden: Annotated[Widths, Field(description=_HIDDEN), OneOf((), (300,), (600,))] = ()
     l2: Annotated[
         float, Field(ge=0, description="weight of the squared weights"), Real(1e-7, 0.01, log=True)
     ] = 2e-5

@@ -140,7 +140,8 @@ def _slice(tuned: Tuned, name: str) -> dict[str, Any]:
     """Values of the trials by one setting."""
     as_text = isinstance(tuned.search.space[name], OneOf)
     traces = [_points(tuned.trials, name, state, as_text=as_text) for state in _MARKS]
-    layout = _layout(name, MONITOR) | {"showlegend": False}
+    layout = _layout(name, MONITOR)
+    layout["showlegend"] = False
     layout["xaxis"] |= _axis(tuned.search.space[name])
     return {"data": traces, "layout": layout}
 
@@ -153,7 +154,12 @@ def _axis(known: Range) -> dict[str, Any]:
     if known.log:
         low, high = math.log10(known.low), math.log10(known.high)
         edge = 0.03 * (high - low) or 0.5
-        return {"type": "log", "range": [low - edge, high + edge]}
+        return {
+            "type": "log",
+            "range": [low - edge, high + edge],
+            "dtick": 1,
+            "exponentformat": "power",
+        }
     edge = 0.03 * (known.high - known.low) or 0.5
     return {"range": [known.low - edge, known.high + edge]}
 
@@ -204,7 +210,7 @@ def _figure(name: str, content: dict[str, Any], height: int) -> str:
         full_html=False,
         include_plotlyjs=False,
         div_id=name,
-        config={"responsive": True, "displaylogo": False},
+        config={"responsive": True, "displayModeBar": False},
     )
 
 
@@ -256,7 +262,8 @@ th, td { border-bottom: 1px solid var(--line); }
 summary { cursor: pointer; }
 """
 
-# Plotly knows no CSS variables: text and lines are painted anew when light turns to dark.
+# Plotly knows no CSS variables: text and lines are painted anew when light turns to dark. And it
+# draws while the page is still being read, so that in the end each figure has to find its width.
 _PAINT = """
 const paint = () => {
   const style = getComputedStyle(document.documentElement);
@@ -267,7 +274,7 @@ const paint = () => {
     colours[axis + '.linecolor'] = line;
   }
   const figures = document.querySelectorAll('.plotly-graph-div');
-  figures.forEach(figure => Plotly.relayout(figure, colours));
+  figures.forEach(figure => Plotly.relayout(figure, colours).then(Plotly.Plots.resize));
 };
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', paint);
 paint();
