@@ -122,8 +122,8 @@ SETS = {
     "taobao-7c": Set(
         "Taobao, seven categories",
         "taobao-7c/interactions.parquet",
-        "Clicks in the seven largest categories of a shop, 1,000 validation and 1,000 test users: a "
-        "stand-in for AliShop-7C, which is not public; figures of that set are not comparable.",
+        "Clicks in the seven largest categories of a shop, 1,000 validation and 1,000 test users: "
+        "a stand-in for AliShop-7C, which is not public; figures of that set are not comparable.",
         reading={"min_user_events": 5},
         hold_out=1000,
         training={"patience": 10},
@@ -224,22 +224,20 @@ def measure(name: str, seed: int, given: argparse.Namespace) -> None:
 
 def found(name: str) -> Comparison | None:
     """All finished cells of a set, those of several splits put together."""
-    cells: dict[str, dict[str, list[Cell]]] = {}
-    for seed in SETS[name].splits:
-        for path in sorted((RAW / name / str(seed)).glob("cells/*/*/cell.json")):
+    cells: dict[str, dict[int | None, list[Cell]]] = {}
+    splits = SETS[name].splits
+    for split in splits:
+        for path in sorted((RAW / name / str(split)).glob("cells/*/*/cell.json")):
             about = json.loads(path.read_bytes())
             del about["identity"]
             users = pl.read_parquet(path.with_name("users.parquet"))
-            users = users.with_columns(user_id=pl.format(f"{seed}/{{}}", "user_id"))
-            label, model_seed = path.parts[-3:-1]
-            cells.setdefault(label, {}).setdefault(model_seed, []).append(
-                Cell(**about, users=users)
-            )
+            users = users.with_columns(user_id=pl.format(f"{split}/{{}}", "user_id"))
+            label, seed = path.parts[-3:-1]
+            mine = cells.setdefault(label, {}).setdefault(None if seed == "once" else int(seed), [])
+            mine.append(Cell(**about, users=users))
     whole = {
-        label: {
-            s: together(parts) for s, parts in mine.items() if len(parts) == len(SETS[name].splits)
-        }
-        for label, mine in cells.items()
+        label: {seed: together(mine) for seed, mine in seeds.items() if len(mine) == len(splits)}
+        for label, seeds in cells.items()
     }
     whole = {label: mine for label, mine in whole.items() if mine}
     if not whole:

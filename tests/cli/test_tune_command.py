@@ -101,7 +101,7 @@ class TestAWholeSearch:
 
 def test_killed_and_started_again_it_goes_on(log, tmp_path):
     out = tmp_path / "killed"
-    command = words(log, out, 3, "--epochs", "40", "--no-test")
+    command = words(log, out, 3, "--epochs", "12", "--no-test")
     with begin(command) as process:
         deadline = time.monotonic() + 60
         while not running(out, after=1) and time.monotonic() < deadline:

@@ -49,8 +49,12 @@ def train(
     epochs: Annotated[
         int | None, Option(help="Most passes over the users.", show_default="the model's")
     ] = None,
-    batch_size: Annotated[int | None, Option(help="Users per step.", show_default="the model's")] = None,
-    learning_rate: Annotated[float | None, Option(help="Adam's.", show_default="the model's")] = None,
+    batch_size: Annotated[
+        int | None, Option(help="Users per step.", show_default="the model's")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, Option(help="Adam's.", show_default="the model's")
+    ] = None,
     patience: Annotated[
         int | None,
         Option(help="Stop after so many epochs without a better one.", show_default="never"),
