@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import report
 import sources
 from contenders import (
     ALS,
@@ -33,6 +32,8 @@ from contenders import (
     macrid,
 )
 from growth import growth, million
+
+import report
 
 HERE = Path(__file__).resolve().parent
 RAW = HERE / ".raw"
