@@ -4,6 +4,7 @@
     ├── DataError               the events, items or histories handed in cannot be used
     │   └── UnknownItem         an item the model was not trained on (also a LookupError)
     ├── SettingsError           a misspelt or out-of-range setting (also a ValueError)
+    ├── ControlError            a walk, dial or control that cannot be had (also a ValueError)
     ├── ArtifactError           a model folder that is missing, damaged, foreign or too new
     ├── DownloadError           a public data set that could not be fetched or verified
     ├── TrainingDiverged        a loss that is NaN or infinite; carries the step
@@ -36,6 +37,10 @@ class UnknownItem(DataError, LookupError):  # noqa: N818  a lookup that failed, 
 
 class SettingsError(MacridError, ValueError):
     """A setting that does not exist, or whose value is out of its bounds."""
+
+
+class ControlError(MacridError, ValueError):
+    """A walk, a dial or a control that the model, or anybody, cannot follow."""
 
 
 class ArtifactError(MacridError):

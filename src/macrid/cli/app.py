@@ -78,7 +78,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
 
 def _app() -> Any:
     """All commands."""
-    from macrid.cli import compare, data, demo, doctor, train, tune, use
+    from macrid.cli import compare, data, demo, describe, doctor, steer, sweep, train, tune, use
 
     app = typer.Typer(
         name="macrid",
@@ -92,7 +92,12 @@ def _app() -> Any:
     app.command("evaluate")(use.evaluate)
     app.command("recommend")(use.recommend)
     app.command("similar")(use.similar)
+    app.command("concepts")(describe.concepts)
+    app.command("explain")(describe.explain)
+    app.command("steer")(steer.steer)
+    app.command("walk")(steer.walk)
     app.command("tune")(tune.tune)
+    app.command("sweep")(sweep.sweep)
     app.command("models")(doctor.models)
     app.add_typer(data.app, name="data")
     app.command("doctor")(doctor.doctor)

@@ -6,8 +6,10 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from macrid.cli.describe import show_concepts, show_explanation, titles_of
 from macrid.cli.options import Json
 from macrid.cli.show import command, document, metrics_table, note, table
+from macrid.cli.steer import show_change, show_walk, try_a_dial
 
 # Chosen on validation users of shops with other seeds, so that the demo ends within two minutes.
 USERS, ITEMS, SEED = 8_000, 2_000, 0
@@ -46,12 +48,22 @@ def demo(
     )
     model: Any = carry_out(run)
     measured = model.metrics
-    found = _concepts(model)
+    found, described = _concepts(model), model.concepts()
     test = hold_out_users(read(shop, min_user_events=5), held_out).test
     person, history, hidden = _somebody(test)
     listed = model.recommend({person: history}, 10)
+    why = model.explain(history, listed["item_id"][:1])
+    tried = try_a_dial(model, history, ["size", "price", "darkness"])
     if as_json:
         shown = {"person": person, "history": history, "recommendations": listed.to_dicts()}
+        shown |= {"concepts": described.to_dict(dimensions=3), "explanation": why.to_dict()}
+        if tried is not None:
+            shown["dial"] = {
+                "feature": tried["feature"],
+                "walk": tried["walk"].to_dict(),
+                "shift": tried["shift"],
+                "recommendations": tried["after"].to_dicts(),
+            }
         document({**measured, **found, **shown, "folder": str(folder)})
         return
     metrics_table(
@@ -65,7 +77,8 @@ def demo(
         found["table"][1],
         title=f"4. concepts found, against the true categories (items; NMI {found['nmi']:.2f})",
     )
-    titles = dict(model.catalogue.select("item_id", "title").iter_rows())
+    titles = titles_of(model)
+    show_concepts(described, titles)
     table(
         ["had"],
         [[titles[item]] for item in history],
@@ -79,10 +92,21 @@ def demo(
         ],
         title="",
     )
+    note("\n6. why the first of them")
+    show_explanation(why, titles, n=3)
+    if tried is not None:
+        feature = tried["feature"]
+        note(f"\n7. from what {person} likes, along {feature}; all else alike")
+        show_walk(model, tried["walk"])
+        way = "up" if tried["shift"] > 0 else "down"
+        note(f"\n8. the list again, with {feature} turned {way} ({feature} of each item)")
+        show_change(model, tried["before"], tried["after"], feature)
     note(
-        f"\n6. the model is in {folder}; try next:\n"
+        f"\n9. the model is in {folder}; try next:\n"
         f"   {command()} recommend {folder} --items {','.join(history[:2])}\n"
         f"   {command()} similar {folder} {history[0]}\n"
+        f"   {command()} concepts {folder}\n"
+        f"   {command()} walk {folder} --item {history[0]} --dimension 0\n"
         f"   {command()} evaluate {folder} {shop} --metrics ndcg@10\n"
         f"   {command()} train YOUR_EVENTS.csv --out runs/mine"
     )

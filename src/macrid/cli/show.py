@@ -86,13 +86,23 @@ def metrics_table(
     table(["", *names], rows, title=title)
 
 
+def printable(text: str) -> str:
+    """Other people's text without what would move a terminal's cursor.
+
+    Example:
+        >>> printable("a title")
+        'a title'
+    """
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
+
+
 def _cell(value: Any) -> str:
     """A value as a table shows it."""
     if isinstance(value, float):
         return f"{value:.4f}"
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    text = "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value)
-    )
+    text = printable(str(value))
     return text if len(text) <= _WIDEST else f"{text[:_WIDEST]}…"

@@ -144,6 +144,10 @@ def recommend(
             help="Search an index (macrid\\[ann]): faster above a million items, may miss some.",
         ),
     ] = False,
+    controls: Annotated[
+        Path | None,
+        typer.Option(help="A JSON file with what else is asked of the lists (as in macrid steer)."),
+    ] = None,
     columns: o.Columns = None,
     out: Annotated[
         Path | None,
@@ -158,6 +162,7 @@ def recommend(
 
     Example: macrid recommend runs/first --items 296,593 -k 5
     """
+    from macrid.control.controls import Controls
     from macrid.models.artifact import load
 
     if (histories is None) == (items is None):
@@ -165,6 +170,7 @@ def recommend(
     if only is not None and not o.ids(only):
         raise ValueError("--only names no item")
     _check_output(out, folder_too=True)
+    asked = None if controls is None else Controls.read(controls)
     model = load(folder)
     people = {"me": o.ids(items, model.items)} if items else _histories(histories, columns)
     wishes: dict[str, Any] = {
@@ -174,6 +180,7 @@ def recommend(
         "on_unknown": on_unknown,
         "precision": precision,
         "ann": ann,
+        "controls": asked,
     }
     with _told():
         if out is not None and not out.suffix:

@@ -7,7 +7,7 @@ that is killed loses the cell at work and no other.
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,16 +50,17 @@ class Cell:
     users: pl.DataFrame
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, reports: Set[str] = REPORTS) -> None:
     """Make sure that a comparison may be written to a folder, and make it.
 
-    It may be new or empty, or hold a comparison. Hidden files do not count.
+    It may be new or empty, or hold a comparison: cells and reports of these names. Hidden files do
+    not count.
 
     Raises:
         ArtifactError: If it holds something else, or cannot be written.
     """
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    others = {name for name in names if not name.startswith(".")} - REPORTS - {FOLDER}
+    others = {name for name in names if not name.startswith(".")} - reports - {FOLDER}
     if others:
         raise ArtifactError(
             f"{folder} holds something else ({min(others)!r}); compare into a new or empty folder, "

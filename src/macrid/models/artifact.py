@@ -2,10 +2,11 @@
 
 ``config.json`` (model, settings, versions, data fingerprint, format version, digests of the other
 files), ``model.safetensors``, ``items.parquet`` (ids and features in row order), ``metrics.json``,
-``README.md`` (a model card). Reading one never runs code from it. A folder without ``config.json``,
-or with files that are not the ones it lists, is not a model. All files are written aside before the
-first is put in its place, and ``config.json`` comes last: a full disk costs nothing, and a save
-that is killed leaves the older model or a folder that `load` refuses, never a mixture.
+``README.md`` (a model card), and ``names.json`` where people named concepts. Reading one never runs
+code from it. A folder without ``config.json``, or with files that are not the ones it lists, is not
+a model. All files are written aside before the first is put in its place, and ``config.json`` comes
+last: a full disk costs nothing, and a save that is killed leaves the older model or a folder that
+`load` refuses, never a mixture.
 """
 
 import hashlib
@@ -20,9 +21,11 @@ import polars as pl
 import safetensors.torch
 from safetensors import SafetensorError
 
+from macrid.control.names import Names
 from macrid.data.files import replace_file
 from macrid.errors import ArtifactError, MacridError
 from macrid.models.catalog import model_class
+from macrid.models.described import Described
 from macrid.models.recommender import Recommender
 from macrid.training.run_files import RUN_FILES
 
@@ -60,6 +63,7 @@ def save(model: Recommender, folder: Path) -> None:
     }
     content["metrics.json"] = _json(model.metrics)
     content["README.md"] = _card(model).encode()
+    content |= _names(model)
     content["config.json"] = _json(config)
     # Always the same name: what a killed save left is overwritten.
     aside = folder / ".macrid-saving"
@@ -68,12 +72,27 @@ def save(model: Recommender, folder: Path) -> None:
         aside.mkdir(parents=True, exist_ok=True)
         for name, data in content.items():
             replace_file(aside / name, data)
+        if "names.json" not in content:
+            (folder / "names.json").unlink(missing_ok=True)  # an older model's
         for name in content:
             (aside / name).replace(folder / name)
     except OSError as error:
         raise ArtifactError(f"cannot write the model to {folder}: {error.strerror}") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def save_names(model: Described, folder: Path) -> None:
+    """Write the names that people gave into the folder of their model, whose other files stay.
+
+    Raises:
+        ArtifactError: If the folder holds no model, or cannot be written.
+    """
+    _config(folder)
+    try:
+        replace_file(folder / "names.json", _names(model).get("names.json", b"{}\n"))
+    except OSError as error:
+        raise ArtifactError(f"cannot write the names to {folder}: {error.strerror}") from error
 
 
 def check_target(folder: Path) -> None:
@@ -87,7 +106,12 @@ def check_target(folder: Path) -> None:
     """
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     found = {name for name in names if not name.startswith(".")} - RUN_FILES
-    killed = "model.safetensors" in found and found <= {*_FILES, "metrics.json", "README.md"}
+    killed = "model.safetensors" in found and found <= {
+        *_FILES,
+        "metrics.json",
+        "README.md",
+        "names.json",
+    }
     if "config.json" in found:
         _config(folder)
     elif found and not killed:
@@ -116,6 +140,8 @@ def load(folder: str | Path) -> Recommender:
             raise ValueError("model.safetensors holds numbers that are not finite")
         model.restore(tensors)
         model.metrics = _metrics(folder)
+        if isinstance(model, Described):
+            _read_names(model, folder / "names.json")
     except _DAMAGE as error:
         raise ArtifactError(f"the model in {folder} is damaged: {_first_line(error)}") from error
     model.training = config["training"]
@@ -157,6 +183,22 @@ def _metrics(folder: Path) -> dict[str, Any]:
     if not isinstance(metrics, dict):
         raise ValueError("metrics.json holds no measurements")
     return metrics
+
+
+def _names(model: Recommender) -> dict[str, bytes]:
+    """``names.json``, if people named anything."""
+    if not isinstance(model, Described) or model.names == Names():
+        return {}
+    return {"names.json": model.names.to_json().encode() + b"\n"}
+
+
+def _read_names(model: Described, path: Path) -> None:
+    """The way back; a folder without the file has no names."""
+    try:
+        if path.is_file():
+            model.read_names(path.read_bytes())
+    except MacridError as error:
+        raise ValueError(f"{path.name}: {error}") from error
 
 
 def _read(folder: Path, name: str, config: dict[str, Any]) -> bytes:

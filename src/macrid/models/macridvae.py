@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from pydantic import Field, field_validator
 
+from macrid.control.names import Names
 from macrid.data.interactions import Interactions
+from macrid.models.profiles import Profiled
 from macrid.models.spectrum import start_from_spectrum
-from macrid.models.trained import Trained
 from macrid.models.vae import VAE
 from macrid.parts.concepts import Assignment, Prototypes, Sampling
 from macrid.parts.decoders import MixtureDecoder
@@ -108,7 +109,7 @@ def macrid_vae(n_items: int, settings: MacridVAESettings) -> VAE:
     )
 
 
-class MacridVAE(Trained):
+class MacridVAE(Profiled):
     """Disentangled preferences from implicit feedback.
 
     Args:
@@ -149,6 +150,7 @@ class MacridVAE(Trained):
 
     def prepare(self, train: Interactions, settings: TrainingSettings) -> None:
         """Draw negatives by the training events; start from their spectrum if asked."""
+        self.names = Names()  # those given were of other concepts
         if self.network.negatives is not None:
             counts = np.bincount(train.columns, minlength=train.n_items)
             self.network.negatives.follow(torch.from_numpy(counts))

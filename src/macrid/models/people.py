@@ -17,10 +17,22 @@ from macrid.data.vocabulary import Vocabulary, clean_ids
 from macrid.errors import MacridWarning
 
 
-def fold_in(histories: Any, items: Vocabulary, on_unknown: str) -> tuple[pl.Series, Histories]:
+def fold_in(
+    histories: Any,
+    items: Vocabulary,
+    on_unknown: str,
+    otherwise: str | None = "they get the most popular items",
+) -> tuple[pl.Series, Histories]:
     """People's ids, and their histories as rows of the catalogue.
 
     Warnings name the line that called the caller's caller.
+
+    Args:
+        histories: In any form that `recommend` takes.
+        items: The catalogue.
+        on_unknown: What to do with items that it does not hold.
+        otherwise: What becomes of people without an item, for the warning about them; None is for
+            a caller who refuses them.
 
     Raises:
         ValueError: If ``on_unknown`` is not ``"warn"``, ``"ignore"`` or ``"raise"``.
@@ -49,10 +61,9 @@ def fold_in(histories: Any, items: Vocabulary, on_unknown: str) -> tuple[pl.Seri
             )
     known = np.concatenate([[0], np.cumsum(~unknown)])[offsets]
     n_empty = int((np.diff(known) == 0).sum())
-    if n_empty and on_unknown != "ignore":
+    if n_empty and otherwise and on_unknown != "ignore":
         warnings.warn(
-            f"{n_empty:,} of {len(users):,} people have no item that the model knows; they get "
-            "the most popular items",
+            f"{n_empty:,} of {len(users):,} people have no item that the model knows; {otherwise}",
             MacridWarning,
             stacklevel=4,
         )

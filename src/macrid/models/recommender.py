@@ -15,6 +15,8 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from macrid.control.controls import Controls
+from macrid.control.explain import Explanation
 from macrid.data.histories import Histories
 from macrid.data.interactions import Interactions
 from macrid.data.splits import HeldOut
@@ -45,6 +47,7 @@ class Recommender(ABC):
 
     name: ClassVar[str]
     in_epochs: ClassVar[bool] = False  # whether `fit` takes the options of `TrainingSettings`
+    follows: ClassVar[tuple[str, ...]] = ("block",)  # which of `Controls`
     Settings: ClassVar[type[Settings]]
     training_defaults: ClassVar[Mapping[str, Any]] = {}  # where they are not `TrainingSettings`'
 
@@ -179,6 +182,7 @@ class Recommender(ABC):
         on_unknown: str = "warn",
         precision: str = "32",
         ann: bool = False,
+        controls: Controls | Mapping[str, Any] | None = None,
     ) -> pl.DataFrame:
         """The best items for people, known to the model or not: a history is enough.
 
@@ -199,6 +203,8 @@ class Recommender(ABC):
             ann: Search an index of item vectors (``macrid[ann]``), which is faster above a million
                 items but may miss some; how many, on a sample of the people, goes to the log
                 ``macrid``.
+            controls: What else is asked of the lists; see `Controls`, for which models follow
+                which see ``follows``. People without a history get popular items all the same.
 
         Returns:
             A frame ``user_id, item_id, score, rank``, people in the order given.
@@ -206,11 +212,12 @@ class Recommender(ABC):
         Raises:
             UnknownItem: If ``items`` or ``exclude`` name an item the model does not know, or
                 a history does and ``on_unknown="raise"``.
-            ValueError: If another argument is not allowed.
+            ValueError: If another argument is not allowed (a `ControlError` for controls).
             MissingExtra: If ``ann=True`` and faiss is not installed.
         """
         wishes = {"items": items, "exclude": exclude, "include_seen": include_seen}
         wishes |= {"on_unknown": on_unknown, "precision": precision, "ann": ann}
+        wishes["controls"] = controls
         return pl.concat(self._lists(histories, k, PART_SIZE, **wishes))
 
     def recommend_parts(
@@ -255,8 +262,41 @@ class Recommender(ABC):
             frames.append(list_frame(top_rows(scores, k), ids, self.items.ids))
         return pl.concat(frames).rename({"user_id": "query_id"})
 
+    def explain(
+        self, history: Iterable[Any], items: Any, *, on_unknown: str = "warn"
+    ) -> Explanation:
+        """Why items have their scores for somebody: what past items carry, and concepts if any.
+
+        Past items are left out one after the other and the rest is read anew, which is exact. A
+        model with concepts says as well which of them the score comes from, to the dimension.
+
+        Args:
+            history: One person's items, or ``{person: [item, ...]}``.
+            items: An item, or several.
+            on_unknown: What to do with items in the history that the model does not know.
+
+        Raises:
+            DataError: If the model knows no item of the history, or it is of several people.
+            UnknownItem: If it does not know one of ``items``.
+
+        Example:
+            >>> import macrid
+            >>> clicks = macrid.read({"user": [0, 0, 1, 1, 1], "item": ["a", "b", "a", "b", "c"]})
+            >>> print(macrid.EASE(regularization=1).fit(clicks).explain(["a", "c"], "b"))
+            b is carried by a (+0.60), c (+0.20).
+        """
+        wanted = self._rows([items] if isinstance(items, str | int) else items)
+        # By name: that module knows models with concepts, and so imports this one.
+        explained = import_module("macrid.models.explained")
+        return explained.explain(self, history, wanted, on_unknown)
+
     def ranker(
-        self, banned: Tensor | None = None, *, precision: str = "32", ann: bool = False
+        self,
+        banned: Tensor | None = None,
+        *,
+        precision: str = "32",
+        ann: bool = False,
+        controls: Controls | None = None,
     ) -> Ranker:
         """The model made ready to find the best of the items that may be listed.
 
@@ -264,6 +304,7 @@ class Recommender(ABC):
             banned: True for items that no list may hold, in row order.
             precision: See `recommend`; of no effect on a model without products to make.
             ann: See `recommend`.
+            controls: Such as the model follows; what they forbid is among ``banned``.
 
         Raises:
             SettingsError: If ``ann`` is asked of a model that has no item vectors.
@@ -271,6 +312,14 @@ class Recommender(ABC):
         if ann:
             raise SettingsError(f"{self.name} has no item vectors to search; leave ann out")
         return ScoreRanker(self.scores, banned)
+
+    def muted(self, controls: Controls) -> Tensor:
+        """Mask of the items that controls forbid, in row order.
+
+        Raises:
+            UnknownItem: If they name an item that the model does not know.
+        """
+        return self._banned(None, controls.block)
 
     def save(self, folder: str | Path) -> None:
         """Write a model folder that `macrid.load` reads.
@@ -293,6 +342,7 @@ class Recommender(ABC):
         on_unknown: str = "warn",
         precision: str = "32",
         ann: bool = False,
+        controls: Controls | Mapping[str, Any] | None = None,
     ) -> Lists:
         """People and what may be listed for them, with all that was asked checked."""
         users, people = fold_in(histories, self.items, on_unknown)
@@ -302,7 +352,9 @@ class Recommender(ABC):
             raise ValueError(f"part_size is {part_size}; a part holds 1 person or more")
         if precision not in PRECISIONS:
             raise ValueError(f"precision is {precision!r}; it is '32' or 'bf16'")
-        banned = self._banned(items, exclude)
+        asked = Controls.of({} if controls is None else controls)
+        asked.need_only(self.follows, self.name)
+        banned = self._banned(items, exclude) | self.muted(asked)
         assert self.catalogue is not None  # self.items has seen to it
         popularity = torch.from_numpy(self.catalogue["train_events"].to_numpy().copy())
         popular = popularity.float().masked_fill(banned, -torch.inf)
@@ -310,17 +362,17 @@ class Recommender(ABC):
             items=self.items.ids,
             users=users,
             people=people,
-            ranker=self.ranker(banned, precision=precision, ann=ann),
+            ranker=self.ranker(banned, precision=precision, ann=ann, controls=asked),
             popular=top_rows(popular[None], k),
             k=k,
             keep_seen=include_seen,
-            origin=lambda: self._origin(banned, ann=ann),
+            origin=lambda: self._origin(banned, asked, ann=ann),
             part_size=part_size,
         )
 
-    def _origin(self, banned: Tensor, *, ann: bool) -> Iterator[bytes]:
-        """What was learned, how it is read, and what may not be listed."""
-        yield repr((self.name, self.get_params(), ann)).encode()
+    def _origin(self, banned: Tensor, controls: Controls, *, ann: bool) -> Iterator[bytes]:
+        """What was learned, how it is read, what is asked for, and what may not be listed."""
+        yield repr((self.name, self.get_params(), ann, controls)).encode()
         yield banned.numpy().tobytes()
         for name, tensor in self.tensors().items():
             yield name.encode()

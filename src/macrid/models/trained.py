@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from macrid.control.controls import Controls
 from macrid.data.histories import Histories
 from macrid.data.interactions import Interactions, concat
 from macrid.data.splits import HeldOut
 from macrid.errors import SettingsError
+from macrid.models.controlled import SteeredRanker, Steering
 from macrid.models.lists import Ranker
 from macrid.models.recommender import PRECISIONS, Recommender
 from macrid.models.vae import VAE
@@ -28,6 +30,7 @@ class Trained(Recommender):
     """
 
     in_epochs: ClassVar[bool] = True
+    follows: ClassVar[tuple[str, ...]] = ("block", "boost", "diversity", "popularity")
     network: VAE
 
     # What each model brings
@@ -139,10 +142,26 @@ class Trained(Recommender):
         return self.network.scores(histories)
 
     def ranker(
-        self, banned: Tensor | None = None, *, precision: str = "32", ann: bool = False
+        self,
+        banned: Tensor | None = None,
+        *,
+        precision: str = "32",
+        ann: bool = False,
+        controls: Controls | None = None,
     ) -> Ranker:
         """See `Recommender.ranker`."""
-        return self.network.ranker(banned, dtype=PRECISIONS[precision], ann=ann)
+        steering, dtype = self.steering(controls or Controls()), PRECISIONS[precision]
+        return SteeredRanker.of(self.network, steering, banned, dtype=dtype, ann=ann)
+
+    def steering(self, controls: Controls) -> Steering:
+        """What controls come to here."""
+        boost = None
+        if controls.boost or controls.popularity:
+            assert self.catalogue is not None  # they name its items
+            seen = torch.from_numpy(self.catalogue["train_events"].to_numpy().copy())
+            boost = -controls.popularity * (seen + 1.0).log()
+            boost[self._rows(controls.boost)] += torch.tensor(list(controls.boost.values())).log()
+        return Steering(log_boost=boost, diversity=controls.diversity)
 
     @torch.no_grad()
     def item_similarity(self, rows: Tensor) -> Tensor:

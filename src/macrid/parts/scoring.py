@@ -102,6 +102,9 @@ class Scan:
         self.place = rows.new_full((n_items,), -1)  # of a row in the scan
         self.place[rows] = torch.arange(len(rows), device=rows.device)
         self.longest = float(self.vectors.norm(dim=1).amax()) if len(rows) else 0.0
+        # Log-assignments of items whose chances are changed do not sum to 1.
+        lifted = self.log_weights.logsumexp(1).abs()
+        self.lift = float(lifted.amax()) if len(rows) else 0.0
         # Ranges of items and the concepts that they meet.
         self.parts = [(0, len(rows), slice(None))]
         if self.alone:
@@ -181,7 +184,8 @@ class Scan:
 
     def _candidates(self, z: Tensor, k: int, mine: tuple[Tensor, Tensor]) -> Candidates:
         """Who may be on the lists, by a scan of the catalogue."""
-        reach = float(z.norm(dim=-1).amax()) * self.longest if len(z) else 0.0  # of |z·h|
+        # Of |z·h|, and of what is added to it for all concepts of an item.
+        reach = float(z.norm(dim=-1).amax()) * self.longest + self.lift if len(z) else 0.0
         summed = not self.alone and reach <= _SAFE
         slack = self._slack(reach) + (0 if summed or self.alone else math.log(self.n_concepts))
         shortlist = Shortlist(len(z), k, slack=slack, exponential=summed, device=z.device)

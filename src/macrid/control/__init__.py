@@ -1,0 +1,1 @@
+"""What people understand and turn: names, reasons, walks, dials; pure functions."""
