@@ -81,8 +81,8 @@ class Vamp(Trained):
 
     Args:
         settings: Fields of `VampSettings`: ``n_dims=200, hidden=600, n_layers=1, gated=False,
-            beta=0.3, warmup_epochs=100, n_pseudo=1000, likelihood="logistic", dropout=0.5, confidence_seen=10.0,
-            confidence_unseen=1.0``.
+            beta=0.3, warmup_epochs=100, n_pseudo=1000, likelihood="logistic", dropout=0.5,
+            confidence_seen=10.0, confidence_unseen=1.0``.
 
     Raises:
         SettingsError: If a setting is unknown or out of bounds.

@@ -41,8 +41,9 @@ def training_bytes(
     r"""About the memory that training takes beyond the network and the events, which are there.
 
     For each weight a gradient, the optimiser's state, the copy of the best epoch (and of what is
-    remembered beside weights) and the moving average, if there is one; and then the most that is needed at one time: by a step, or by a
-    checkpoint, which Lightning puts together in a buffer that grows by doubling.
+    remembered beside weights) and the moving average, if there is one; and then the most that is
+    needed at one time: by a step, or by a checkpoint, which Lightning puts together in a buffer
+    that grows by doubling.
 
     Args:
         network: A `Network` that is also `Sized`.
