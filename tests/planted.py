@@ -27,15 +27,15 @@ SMALL = {
     "multdae": ({"n_dims": 16}, {"epochs": 30, "batch_size": 20, "learning_rate": 0.01}),
     "vamp": (
         {"hidden": 32, "n_dims": 8, "n_pseudo": 20},
-        {"epochs": 30, "batch_size": 20, "learning_rate": 0.01},
+        {"epochs": 12, "batch_size": 20, "learning_rate": 0.01},
     ),
     "hvamp": (
         {"hidden": 32, "n_dims": 8, "n_pseudo": 20},
-        {"epochs": 30, "batch_size": 20, "learning_rate": 0.01},
+        {"epochs": 12, "batch_size": 20, "learning_rate": 0.01},
     ),
     "recvae": (
         {"hidden": 32, "n_layers": 3, "n_dims": 8},
-        {"epochs": 15, "batch_size": 20, "learning_rate": 0.01},
+        {"epochs": 6, "batch_size": 20, "learning_rate": 0.01},
     ),
     "ease": ({"regularization": 10.0}, {}),
     "popularity": ({}, {}),

@@ -322,7 +322,8 @@ class TestUse:
 
 
 class TestOther:
-    def test_models_lists_settings_with_bounds(self, capsys):
+    def test_models_lists_settings_with_bounds(self, capsys, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "200")
         assert run(["models"]) == 0
         shown = capsys.readouterr().out
         assert all(

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 import tomllib
-from contextlib import suppress
 
 import numpy as np
 import polars as pl
@@ -137,11 +136,11 @@ def running(out, after):
 
 def test_two_processes_share_a_search(log, tmp_path):
     out = tmp_path / "shared"
-    both = [begin(words(log, out, 5, "--no-test")) for _ in range(2)]
+    both = [begin(words(log, out, 3, "--no-test")) for _ in range(2)]
     said = [process.communicate(timeout=120)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     found = trials(out)
-    assert len(found) in (5, 6)  # both may have begun the last one
+    assert len(found) in (3, 4)  # both may have begun the last one
     assert set(found["state"]) <= {"complete", "pruned"}
     assert found["learning_rate"].n_unique() == len(found)
     lines = [sum(line.startswith("trial ") for line in text.splitlines()) for text in said]
@@ -155,11 +154,8 @@ def test_ctrl_c_keeps_what_was_found(log, tmp_path):
         deadline = time.monotonic() + 60
         while not running(out, after=0) and time.monotonic() < deadline:
             time.sleep(0.02)
-        said = None
-        while said is None:  # now and then C code drops a KeyboardInterrupt; people press again
-            process.send_signal(signal.SIGINT)
-            with suppress(subprocess.TimeoutExpired):
-                said = process.communicate(timeout=20)[1]
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
     assert process.returncode == 130
     assert f"is kept in {out}; the same command goes on with it\n" in said
 

@@ -71,7 +71,10 @@ def test_parts_are_the_lists_of_recommend(model, size):
     lists = model.recommend_parts(newcomers(), 5, part_size=size)
     parts = list(lists)
     assert len(parts) == len(lists) == -(-40 // size)
-    assert pl.concat(parts).equals(model.recommend(newcomers(), 5))
+    together, apart = model.recommend(newcomers(), 5), pl.concat(parts)
+    assert apart.drop("score").equals(together.drop("score"))
+    # A layer's product of one row is not rounded like one of many.
+    assert apart["score"].to_numpy() == pytest.approx(together["score"].to_numpy(), abs=1e-5)
 
 
 def test_parts_take_what_recommend_takes():

@@ -9,6 +9,7 @@ from macrid.data.histories import Histories
 from macrid.errors import SettingsError
 from macrid.models.recvae import RecVAE
 from macrid.parts.encoders import ResidualEncoder
+from macrid.training import memory
 from macrid.training.batches import ShuffledBatches
 from macrid.training.fit import fit_network
 from macrid.training.settings import TrainingSettings
@@ -74,7 +75,8 @@ def test_loss_and_gradients_are_those_of_the_reference(n_layers, decoder_pass, d
     torch.manual_seed(11)
     keep = dense(histories)
     if not decoder_pass:
-        keep = dense(histories, 2.0 * (torch.rand(1, len(histories.items), dtype=dtype)[0] >= 0.5))
+        kept = torch.rand(1, len(histories.items), dtype=dtype)[0] >= 0.5
+        keep = dense(histories, 2 * kept.double())
     epsilon = torch.randn(len(histories), 1, N_DIMS, dtype=dtype)[:, 0].double()
     latent = network.latent
     encoder = theirs(dict(latent.encoder.named_parameters()))
@@ -129,7 +131,9 @@ def test_an_epoch_is_three_passes_for_the_encoder_and_one_for_the_decoder(monkey
     model = RecVAE(n_dims=4, hidden=8, n_layers=2)
     fit_network(network, train, None, model.objective(), settings)
     encoder, decoder = (True, False), (False, True)
-    assert moved == [encoder, encoder, encoder, decoder, encoder, encoder, encoder]
+    assert moved == [encoder, encoder, encoder, decoder] * 2
+    assert all(weight.requires_grad for weight in network.parameters())
+    assert network.latent.encoder.dropout == 0.5
 
 
 def test_each_pass_sees_everybody_in_an_order_of_its_own():
@@ -170,3 +174,22 @@ def test_the_encoder_starts_as_torch_would():
 def test_settings_out_of_bounds_are_refused():
     with pytest.raises(SettingsError, match="gamma is -1"):
         RecVAE(gamma=-1)
+
+
+def test_training_is_the_authors_unless_asked_otherwise():
+    theirs = RecVAE().training_settings({})
+    assert (theirs.epochs, theirs.batch_size, theirs.learning_rate) == (50, 500, 5e-4)
+    objective = RecVAE().objective()
+    assert objective.per_event
+    assert objective.beta(0, 10) == objective.beta(10**6, 10) == 0.005
+
+
+def test_the_memory_estimate_counts_what_is_remembered():
+    train = planted.split().train
+    with torch.device("meta"):
+        network = RecVAE().build(100_000)
+    remembered = 4 * sum(old.numel() for old in network.latent.buffers())
+    alone = memory.training_bytes(network, train, TrainingSettings())
+    for name, _ in list(network.latent.named_buffers()):
+        delattr(network.latent, name)
+    assert alone - memory.training_bytes(network, train, TrainingSettings()) == remembered

@@ -1,13 +1,19 @@
 """Vamp and H+Vamp against the straight-line reference: same noise, loss and gradients."""
 
+import math
+
 import pytest
 import torch
 
 import macrid
 import planted
 from macrid.data.histories import Histories
-from macrid.errors import SettingsError
+from macrid.errors import SettingsError, TooLarge
 from macrid.models.vamp import HVamp, Vamp
+from macrid.parts.encoders import Gaussian
+from macrid.parts.priors import VampPrior, log_density
+from macrid.training import memory
+from macrid.training.schedule import unit_gradients
 from reference import vamp as reference
 
 N_ITEMS, N_PSEUDO, N_DIMS, HIDDEN, BETA = 31, 6, 4, 7, 0.7
@@ -213,3 +219,83 @@ def test_a_saved_model_gives_the_same_lists(name, tmp_path):
     model.save(tmp_path / "model")
     again = macrid.load(tmp_path / "model")
     assert again.recommend(planted.newcomers()).equals(model.recommend(planted.newcomers()))
+
+
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 0.01), (torch.float64, 1e-9)])
+def test_sharp_pseudo_users_cost_no_precision(dtype, error):
+    """At the lowest log-variance the squares that cancel are a hundred thousand times the rest."""
+    torch.manual_seed(0)
+    prior = VampPrior(5, 40).to(dtype)
+    said = Gaussian(torch.randn(40, 30, dtype=dtype), torch.full((40, 30), -12.0, dtype=dtype))
+    z = (said.mean[:6] + 0.002 * torch.randn(6, 30, dtype=dtype))[:, None]
+    wide = Gaussian(said.mean.double(), said.log_var.double())
+    expected = log_density(z.double(), wide).logsumexp(1) - math.log(40)
+    found = prior(z, lambda rows: said)
+    assert found.dtype == dtype
+    assert (found - expected).abs().max() < error
+
+
+def test_pseudo_users_are_read_once_in_a_step(monkeypatch):
+    network, read = network_of(HVamp, 2).train(), []
+    dense = network.latent.encoder.dense
+    monkeypatch.setattr(network.latent.encoder, "dense", lambda rows: read.append(1) or dense(rows))
+    network(some_histories())
+    assert len(read) == 1
+
+
+def test_gradients_are_divided_by_the_lengths_of_the_authors_tensors():
+    """Value and gate, mean and log-variance are one tensor each here, and two there."""
+    network = network_of(HVamp, 2, gated=True).train()
+    bound = network(some_histories())
+    (bound.kl - bound.log_likelihood).mean().backward()
+    unit_gradients(torch.optim.Adam(network.parameters()))
+    latent, decoder = network.latent, network.decoder
+    halves = [
+        *latent.encoder.context.grad.chunk(2, 1),
+        *latent.encoder.bias.grad.chunk(2),
+        *latent.head.linear.weight.grad.chunk(2),
+        *latent.second.given.weight.grad.chunk(2),
+        *decoder.body.common[0].weight.grad.chunk(2),
+        decoder.items.weight.grad,
+        latent.prior.rows.grad,
+    ]
+    lengths = torch.stack([half.norm() for half in halves])
+    torch.testing.assert_close(lengths, torch.ones(len(halves)))
+
+
+def test_patience_that_is_asked_for_counts_from_the_first_epoch():
+    assert Vamp().training_settings({"patience": 3}).patience_from == 0
+    assert Vamp().training_settings({"patience": 3, "patience_from": 7}).patience_from == 7
+
+
+def test_a_recipe_goes_before_the_models_own_training():
+    fast = Vamp().training_settings({"recipe": "fast", "batch_size": 9})
+    assert (fast.epochs, fast.learning_rate, fast.batch_size) == (36, 4e-3, 9)
+    assert fast.gradients == "unit"
+
+
+def test_a_model_that_does_not_fit_says_what_would(monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1000)
+    with pytest.raises(TooLarge, match=r"a smaller hidden, or fewer n_pseudo$"):
+        Vamp().fit(planted.split().train)
+
+
+@pytest.mark.parametrize("model", [Vamp, HVamp])
+def test_a_resumed_run_ends_as_one_that_was_not_interrupted(model, tmp_path):
+    train = planted.split().train
+    settings = {"hidden": 8, "n_dims": 4, "n_pseudo": 5}
+    options = {"batch_size": 60, "folder": tmp_path}
+    model(**settings).fit(train, epochs=2, **options)
+    resumed = model(**settings).fit(train, epochs=4, resume=True, **options)
+    whole = model(**settings).fit(train, epochs=4, batch_size=60)
+    pairs = zip(resumed.tensors().values(), whole.tensors().values(), strict=True)
+    assert all(torch.equal(*pair) for pair in pairs)
+
+
+@pytest.mark.parametrize("model", [Vamp, HVamp])
+def test_half_precision_learns_too(model):
+    settings = {"hidden": 32, "n_dims": 8, "n_pseudo": 20}
+    options = {"epochs": 8, "batch_size": 20, "learning_rate": 0.01, "precision": "bf16"}
+    fitted = model(**settings).fit(planted.split().train, **options)
+    lists = fitted.recommend(planted.newcomers(), k=10)
+    assert planted.share_in_the_right_group(lists) >= 0.9

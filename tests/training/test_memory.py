@@ -86,8 +86,8 @@ def test_a_training_that_does_not_fit_names_the_batch_that_would(monkeypatch):
 
 def test_where_no_batch_is_small_enough_the_other_ways_out_are_named(monkeypatch):
     has_free(monkeypatch, 1000)
-    with pytest.raises(TooLarge, match=r"alone would not do: .*min_item_events.*n_dims.*sampled"):
-        check_training(network(), planted.split().train, TrainingSettings())
+    with pytest.raises(TooLarge, match=r"alone would not do: .*min_item_events\), or walk$"):
+        check_training(network(), planted.split().train, TrainingSettings(), smaller="walk")
 
 
 def test_nothing_is_refused_for_a_gpu_or_where_nothing_is_known(monkeypatch):

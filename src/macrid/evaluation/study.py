@@ -36,6 +36,7 @@ NAMELESS = 60  # seconds after which a trial has said whose it is, or never will
 TRIES = 2  # of a trial whose process dies: it may be the trial that kills it
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 _LOCKED = 30  # seconds to wait for another process that writes to SQLite
+_MAKING = ("already exists", "UNIQUE constraint failed", "no such table", "is locked")
 _ME = {"host": socket.gethostname(), "pid": os.getpid(), "run": uuid.uuid4().hex}
 
 
@@ -163,7 +164,7 @@ def _storage(url: str) -> optuna.storages.RDBStorage:
                 )
         except (ImportError, KeyError, ValueError, RuntimeError, SQLAlchemyError) as error:
             # Another process may be making the same tables at this moment.
-            if time.monotonic() < deadline and "already exists" in str(error):
+            if time.monotonic() < deadline and any(word in str(error) for word in _MAKING):
                 time.sleep(0.1)
                 continue
             raise SettingsError(f"cannot open the storage {_shown(url)}: {_cause(error)}") from None
@@ -188,8 +189,9 @@ def _cause(error: Exception) -> str:
 
 def _check(study: Study, identity: Mapping[str, Any]) -> None:
     """Refuse a study whose trials cannot be compared with those to come."""
-    found = study.user_attrs.get("identity")
-    if found is None and not study.get_trials(deepcopy=False):
+    begun = bool(study.get_trials(deepcopy=False))
+    found = study.user_attrs.get("identity")  # read after the trials, as it is written before them
+    if found is None and not begun:
         study.set_user_attr("identity", dict(identity))
         return
     if found is None:

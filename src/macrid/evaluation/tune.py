@@ -18,6 +18,7 @@ import torch
 from macrid.data.files import replace_file
 from macrid.data.splits import Split
 from macrid.errors import SearchFailed, SettingsError, TooLarge, TrainingDiverged
+from macrid.evaluation.interrupt import Interrupts
 from macrid.evaluation.protocol import DEFAULT_METRICS, evaluate
 from macrid.evaluation.search import MACHINE, Search
 from macrid.evaluation.study import (
@@ -208,9 +209,10 @@ class _Work:
                 time.sleep(1)
                 continue
             # One at a time, so that the count is right however many processes share the study.
-            self.study.optimize(
-                self.value, n_trials=1, catch=_FAILURES, callbacks=[told], gc_after_trial=True
-            )
+            with Interrupts() as self.interrupts:  # a transaction cut short would stay locked
+                self.study.optimize(
+                    self.value, n_trials=1, catch=_FAILURES, callbacks=[told], gc_after_trial=True
+                )
         self.keep()  # what other processes found
 
     def value(self, trial: Trial) -> float:
@@ -219,15 +221,17 @@ class _Work:
         tried = {name: draw(trial, name, known) for name, known in self.search.space.items()}
 
         def watch(row: Mapping[str, int | float]) -> None:
-            trial.report(row[MONITOR], int(row["epoch"]))
-            if trial.should_prune():
-                raise optuna.TrialPruned
+            with Interrupts():
+                trial.report(row[MONITOR], int(row["epoch"]))
+                if trial.should_prune():
+                    raise optuna.TrialPruned
 
         try:
             model, options = self.search.build(tried)
             watching = {"watch": watch} if model.in_epochs else {}
-            model.fit(self.split.train, self.split.validation, **options, **watching)
-            measured = evaluate(model, self.split.validation, metrics=[MONITOR])
+            with self.interrupts.let_through():
+                model.fit(self.split.train, self.split.validation, **options, **watching)
+                measured = evaluate(model, self.split.validation, metrics=[MONITOR])
         except _FAILURES as error:
             trial.set_user_attr("reason", str(error) or type(error).__name__)
             raise

@@ -91,6 +91,7 @@ def macrid_vae(n_items: int, settings: MacridVAESettings) -> VAE:
     """The network of Ma et al. (2019), where numbers become parts.
 
     Example:
+        >>> from macrid.data.histories import Histories
         >>> network = macrid_vae(6, MacridVAESettings(n_concepts=2, n_dims=4)).eval()
         >>> tuple(network.scores(Histories.from_lists([[0, 5], [2]])).shape)
         (2, 6)
@@ -132,6 +133,7 @@ class MacridVAE(Profiled):
     name = "macridvae"
     Settings = MacridVAESettings
     settings: MacridVAESettings
+    smaller = "take fewer n_dims, or sample the softmax (softmax='sampled:8192')"
 
     def training_settings(self, given: Mapping[str, Any]) -> TrainingSettings:
         """As `Recommender.training_settings`; no recipe averages tables a few rows at a time."""

@@ -25,7 +25,7 @@ from macrid.errors import DataError, MacridError, SettingsError
 from macrid.models.lists import BATCH_SIZE, PART_SIZE, Lists, Ranker, ScoreRanker, list_frame
 from macrid.models.people import fold_in, listed
 from macrid.parts.ranking import top_rows
-from macrid.training.settings import Settings, TrainingSettings
+from macrid.training.settings import RECIPES, Settings, TrainingSettings
 
 SomeRecommender = TypeVar("SomeRecommender", bound="Recommender")
 PRECISIONS = {"32": torch.float32, "bf16": torch.bfloat16}
@@ -95,7 +95,10 @@ class Recommender(ABC):
         Raises:
             SettingsError: If one is unknown or out of bounds.
         """
-        return TrainingSettings.of({**self.training_defaults, **given})
+        mine = dict(self.training_defaults)
+        if "patience" in given:  # it counts from the first epoch, unless that is said too
+            mine.pop("patience_from", None)
+        return TrainingSettings.of({**mine, **RECIPES.get(str(given.get("recipe")), {}), **given})
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The settings by name, as scikit-learn has it."""

@@ -31,6 +31,7 @@ class Trained(Recommender):
 
     in_epochs: ClassVar[bool] = True
     follows: ClassVar[tuple[str, ...]] = ("block", "boost", "diversity", "popularity")
+    smaller: ClassVar[str] = "take smaller hidden layers"  # advice where memory is short
     network: VAE
 
     # What each model brings
@@ -97,11 +98,12 @@ class Trained(Recommender):
         check_fits(
             4 * self.n_parameters(train.n_items),
             f"a {self.name} of {train.n_items:,} items with these settings",
-            "take fewer n_dims, or drop rare items (min_item_events)",
+            f"drop rare items (min_item_events), or {self.smaller}",
         )
         with torch.device("meta"):  # before anything is allocated
             network = self.build(train.n_items)
-        check_training(network, train, settings, checkpointed=folder is not None)
+        written = folder is not None
+        check_training(network, train, settings, checkpointed=written, smaller=self.smaller)
         identity = {
             "model": self.name,
             **self.settings.model_dump(),

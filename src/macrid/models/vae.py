@@ -96,13 +96,13 @@ class VAE(nn.Module):
 
     def _sampled(self, histories: Histories, drawn: Draw) -> Elbo:
         """The bound from the items of the batch and those drawn; no others are touched."""
+        assert isinstance(self.decoder, MixtureDecoder)  # no other is built with negatives
         n_events = len(histories.items)
         rows, place = torch.cat([histories.items, drawn.rows]).unique(return_inverse=True)
         among = Histories(place[:n_events], histories.offsets)
         vectors = self.decoder.vectors(rows)
         log_weights = self.concepts(vectors)
         latent = self.latent(among, log_weights, rows)
-        assert isinstance(self.decoder, MixtureDecoder)  # no other is built with negatives
         likelihood = self.decoder.sampled_log_likelihood(
             latent.z, log_weights, among, vectors, Draw(place[n_events:], drawn.log_weight)
         )

@@ -20,11 +20,10 @@ from macrid.training.settings import OneOf, Real, Whole
 
 LOG_VAR = -12.0, 4.0  # within which log-variances are kept
 FLOOR = 1e-5  # under probabilities of the logistic likelihood
-WARMUP = 100  # epochs
 
 
 class VampSettings(DenseSettings):
-    """The authors' defaults."""
+    """The authors' defaults; beta and the size are those of their published command."""
 
     n_dims: Annotated[
         int, Field(ge=1, description="dimensions of each point of a person"), OneOf(100, 200, 400)
@@ -39,6 +38,9 @@ class VampSettings(DenseSettings):
         Field(ge=0, description="final weight of the KL divergence"),
         Real(0.05, 5.0, log=True),
     ] = 0.3
+    warmup_epochs: Annotated[
+        int, Field(ge=1, description="epochs in which the weight of the KL rises to its final one")
+    ] = 100
     n_pseudo: Annotated[
         int, Field(ge=1, description="pseudo-users that make up the prior"), OneOf(250, 500, 1000)
     ] = 1000
@@ -79,8 +81,8 @@ class Vamp(Trained):
 
     Args:
         settings: Fields of `VampSettings`: ``n_dims=200, hidden=600, n_layers=1, gated=False,
-            beta=0.3, n_pseudo=1000, likelihood="logistic", dropout=0.5, confidence_seen=10.0,
-            confidence_unseen=1.0``.
+            beta=0.3, warmup_epochs=100, n_pseudo=1000, likelihood="logistic", dropout=0.5,
+            confidence_seen=10.0, confidence_unseen=1.0``.
 
     Raises:
         SettingsError: If a setting is unknown or out of bounds.
@@ -96,6 +98,7 @@ class Vamp(Trained):
     name = "vamp"
     Settings = VampSettings
     settings: VampSettings
+    smaller = "take a smaller hidden, or fewer n_pseudo"
     training_defaults: ClassVar[Mapping[str, Any]] = {
         "epochs": 400,
         "batch_size": 200,
@@ -126,7 +129,7 @@ class Vamp(Trained):
 
     def objective(self) -> Objective:
         """The authors'."""
-        return Objective(self.settings.beta, annealing=ByEpoch(WARMUP))
+        return Objective(self.settings.beta, annealing=ByEpoch(self.settings.warmup_epochs))
 
 
 class HVamp(Vamp):
@@ -141,7 +144,7 @@ class HVamp(Vamp):
 
     Example:
         >>> HVamp(hidden=10, n_dims=5, n_pseudo=3).n_parameters(100)
-        8270
+        7530
     """
 
     name = "hvamp"

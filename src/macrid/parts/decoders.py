@@ -143,10 +143,9 @@ class DenseDecoder(nn.Module):
         style.start_(self.items.weight, self.bias, width)
         self.likelihood = likelihood
 
-    def vectors(self, rows: Int[Tensor, " some"] | None = None) -> Float[Tensor, "item wide"]:
+    def vectors(self) -> Float[Tensor, "item wide"]:
         """Weights and bias of the last layer, side by side."""
-        bias = self.bias if rows is None else F.embedding(rows, self.bias[:, None]).squeeze(1)
-        return torch.cat([self.items(rows), bias[:, None]], dim=1)
+        return torch.cat([self.items(), self.bias[:, None]], dim=1)
 
     def points(self, z: Float[Tensor, "batch one dim"]) -> Float[Tensor, "batch one wide"]:
         """What the last layer multiplies, and the 1 that meets its bias."""

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from macrid.data.histories import Histories
 from macrid.parts.events import weighted_bag
 from macrid.parts.items import MIN_LENGTH
-from macrid.parts.layers import PLAIN, Stack, Style
+from macrid.parts.layers import PLAIN, Stack, Style, in_halves
 from macrid.parts.onehot import by_concept, one_concept
 
 
@@ -48,6 +48,7 @@ class GaussianHead(nn.Module):
     ) -> None:
         super().__init__()
         self.linear, self.bounds = style.linear(n_inputs, 2 * n_dims), bounds
+        in_halves(self.linear.weight, self.linear.bias)
 
     def forward(self, hidden: Float[Tensor, "*batch width"]) -> Gaussian:
         """In the precision of the weights."""
@@ -87,6 +88,9 @@ class FirstLayer(nn.Module):
         self.context = nn.Parameter(torch.empty(n_items, width))
         self.bias = nn.Parameter(torch.empty(width))
         style.start_(self.context, self.bias, n_items + beside)
+        if style.gated:
+            in_halves(self.context, dim=1)
+            in_halves(self.bias)
 
     def sums(
         self,
@@ -285,6 +289,8 @@ class SecondEncoder(nn.Module):
         self.given = nn.Linear(n_given, wide, bias=not self.together)
         bias = self.people.bias if self.together else self.given.bias
         style.start_(self.given.weight, bias, n_given + n_items * self.together)
+        if style.gated:
+            in_halves(*self.given.parameters())
         self.common = Stack(style, [2 * width, *[width] * (n_layers - 1)])
 
     def forward(

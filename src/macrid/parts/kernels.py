@@ -222,10 +222,10 @@ def _forward(part: _Products, block: int | None, *, bounded: bool) -> tuple[Tens
     for _, users, where, joint in _blocks_of_items(part, block):
         observed.index_add_(0, users, joint.take(where).to(sums).logsumexp(0))
         if bounded:
-            total += joint.exp_().sum(1)
+            total += joint.exp_().sum(1, dtype=sums)
         else:
             top = joint.amax(1, keepdim=True)
-            rest = joint.sub_(top).exp_().sum(1).to(sums).log()
+            rest = joint.sub_(top).exp_().sum(1, dtype=sums).log()
             total = torch.logaddexp(total, rest + top.squeeze(1))
     total = total.log() if bounded else total
     return observed, total.unflatten(0, (n_people, -1 if n_people else 1)).logsumexp(1)

@@ -20,8 +20,6 @@ from macrid.parts.encoders import (
 from macrid.parts.items import unit
 from macrid.parts.priors import CompositePrior, VampPrior, log_densities, log_density
 
-LOG_VAR = -12.0, 4.0  # within which Kim and Suh keep log-variances
-
 
 @dataclass(frozen=True)
 class Latent:

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+HALVED = "halved_along"
 Start = Literal["glorot", "he", "torch"]
 
 
@@ -30,7 +31,10 @@ class Style:
 
     def layer(self, n_inputs: int, width: int) -> nn.Linear:
         """What comes before the activation of ``width`` numbers."""
-        return self.linear(n_inputs, width * (1 + self.gated))
+        layer = self.linear(n_inputs, width * (1 + self.gated))
+        if self.gated:
+            in_halves(layer.weight, layer.bias)
+        return layer
 
     def linear(self, n_inputs: int, n_outputs: int) -> nn.Linear:
         """A layer without activation."""
@@ -58,6 +62,15 @@ class Style:
 
 
 PLAIN = Style()
+
+
+def in_halves(*tensors: Tensor, dim: int = 0) -> None:
+    """Say that what is two tensors in a paper lies side by side in one, as value and gate do.
+
+    It matters to whatever looks at tensors one by one, see `unit_gradients`.
+    """
+    for tensor in tensors:
+        setattr(tensor, HALVED, dim)
 
 
 class Stack(nn.ModuleList):

@@ -95,7 +95,8 @@ class GaussianLikelihood(Likelihood):
     ) -> Float[Tensor, " batch"]:
         r"""Of each person; :math:`\sum_i (h \cdot w_i)^2 = h^\top (\sum_i w_i w_i^\top) h`."""
         flat = people.squeeze(1)
-        everything = ((flat @ (vectors.T @ vectors)) * flat).sum(1)
+        with torch.autocast(flat.device.type, enabled=False):  # sums over the catalogue
+            everything = ((flat @ (vectors.T @ vectors)) * flat).sum(1)
         outputs = event_products(people, vectors, histories)
         more = self.seen * (1 - outputs).square() - self.unseen * outputs.square()
         return -0.5 * (self.unseen * everything + _of_events(more, histories))
@@ -115,8 +116,9 @@ class _Softplus(torch.autograd.Function):
         ctx.bound = bound
         ctx.at_once = max(1, _BLOCK // max(1, len(people)))
         total = people.new_zeros(len(people))
-        for items in vectors.split(ctx.at_once):
-            total += F.softplus((people @ items.T).clamp_(-bound, bound)).sum(1)
+        with torch.autocast(people.device.type, enabled=False):  # sums of thousands of outputs
+            for items in vectors.split(ctx.at_once):
+                total += F.softplus((people @ items.T).clamp_(-bound, bound)).sum(1)
         return total
 
     @staticmethod

@@ -12,12 +12,12 @@ from macrid.parts.encoders import Gaussian
 WEIGHTS, WIDE = (3 / 20, 3 / 4, 1 / 10), 10.0  # of RecVAE's prior; a log-variance
 
 
-def log_densities(z: Float[Tensor, "*batch dim"], at: Gaussian) -> Float[Tensor, "*batch dim"]:
+def log_densities(z: Float[Tensor, "*#batch dim"], at: Gaussian) -> Float[Tensor, "... dim"]:
     """Of each dimension, without the constant ½ log 2π, which cancels in a divergence."""
     return -0.5 * (at.log_var + (z - at.mean).square() * (-at.log_var).exp())
 
 
-def log_density(z: Float[Tensor, "*batch dim"], at: Gaussian) -> Float[Tensor, "*batch"]:
+def log_density(z: Float[Tensor, "*#batch dim"], at: Gaussian) -> Float[Tensor, "..."]:
     """Of a diagonal Gaussian, with the same constant missing once per dimension."""
     return log_densities(z, at).sum(-1)
 
@@ -58,12 +58,17 @@ class VampPrior(nn.Module):
             posterior: What the encoder says of rows over the catalogue.
         """
         pseudo = posterior(self.rows.clamp(0, 1))
-        with torch.autocast(z.device.type, enabled=False):  # differences of large numbers
-            precision, flat = (-pseudo.log_var).exp(), z.squeeze(1)
-            scaled = pseudo.mean * precision
-            alone = (pseudo.log_var + pseudo.mean * scaled).sum(1)
-            both = torch.cat([flat.square(), -2 * flat], 1) @ torch.cat([precision, scaled], 1).T
-            return (-0.5 * (both + alone)).logsumexp(1) - math.log(len(self.rows))
+        # Sharp pseudo-users make these differences of large numbers: at the lowest log-variance
+        # single precision is off by 20 nats. (Metal has no double.)
+        wide = z.dtype if z.device.type == "mps" else torch.float64
+        with torch.autocast(z.device.type, enabled=False):
+            flat, mean, log_var = (x.to(wide) for x in (z.squeeze(1), pseudo.mean, pseudo.log_var))
+            precision = (-log_var).exp()
+            alone = (log_var + mean.square() * precision).sum(1)
+            theirs = torch.cat([precision, mean * precision], 1)
+            both = torch.cat([flat.square(), -2 * flat], 1) @ theirs.T
+            log_sum = (-0.5 * (both + alone)).logsumexp(1)
+        return log_sum.to(z.dtype) - math.log(len(self.rows))
 
     def step_floats(self) -> int:
         """Numbers that a step holds beside the rows and their gradient: thinned, bounded, both."""

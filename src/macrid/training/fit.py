@@ -117,6 +117,9 @@ def fit_network(  # noqa: PLR0913  what, on whom, how, where to
         )
         _run(trainer, module, loaders, checkpoint)
     keeper.restore(network)
+    if passes > 1:  # all as before the first
+        cast(Any, network).begin_pass(0)
+    network.requires_grad_(True)
     if not all(weight.isfinite().all() for weight in network.parameters()):
         # The last step's own blow-up: there was no later loss to show it.
         raise TrainingDiverged(trainer.global_step - 1, module.last.get("loss", float("nan")))

@@ -40,9 +40,10 @@ def training_bytes(
 ) -> int:
     r"""About the memory that training takes beyond the network and the events, which are there.
 
-    For each weight a gradient, the optimiser's state, the copy of the best epoch and the moving
-    average, if there is one; and then the most that is needed at one time: by a step, or by a
-    checkpoint, which Lightning puts together in a buffer that grows by doubling.
+    For each weight a gradient, the optimiser's state, the copy of the best epoch (and of what is
+    remembered beside weights) and the moving average, if there is one; and then the most that is
+    needed at one time: by a step, or by a checkpoint, which Lightning puts together in a buffer
+    that grows by doubling.
 
     Args:
         network: A `Network` that is also `Sized`.
@@ -60,15 +61,18 @@ def training_bytes(
         >>> training_bytes(Table(10, 25), clicks, TrainingSettings())
         4128
     """
-    weights = sum(weight.numel() * weight.element_size() for weight in network.parameters())
+    weights, kept = (
+        sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        for tensors in (network.parameters(), network.buffers())
+    )
     copies = 2 + optimiser_floats + (settings.average > 0)
     n_users = min(settings.batch_size, train.n_users)
     n_events = round(n_users * len(train) / max(train.n_users, 1))
     at_once = (
         cast(Sized, network).step_bytes(n_users, n_events),
-        2 * copies * weights * checkpointed,
+        2 * (copies * weights + 2 * kept) * checkpointed,
     )
-    return copies * weights + max(at_once)
+    return copies * weights + kept + max(at_once)
 
 
 def check_training(
@@ -78,6 +82,7 @@ def check_training(
     *,
     optimiser_floats: int = 2,
     checkpointed: bool = False,
+    smaller: str = "take a smaller network",
 ) -> None:
     """Refuse a training that would not fit, with the batch size that would; not on a GPU.
 
@@ -87,6 +92,7 @@ def check_training(
         settings: Device and batch size.
         optimiser_floats: State of the optimiser for each weight.
         checkpointed: Whether every epoch is written down.
+        smaller: What would need less memory, as advice.
 
     Raises:
         TooLarge: If it needs more than what is free.
@@ -96,22 +102,19 @@ def check_training(
         return
 
     def needed(batch_size: int) -> int:
-        smaller = settings.model_copy(update={"batch_size": batch_size})
+        batch = settings.model_copy(update={"batch_size": batch_size})
         more = {"optimiser_floats": optimiser_floats, "checkpointed": checkpointed}
-        return training_bytes(network, train, smaller, **more)
+        return training_bytes(network, train, batch, **more)
 
     size = min(settings.batch_size, train.n_users)
     free = available_bytes()
     sizes = [size >> halvings for halvings in range(1, size.bit_length())]
-    fitting = [smaller for smaller in sizes if free is not None and needed(smaller) <= free]
+    fitting = [half for half in sizes if free is not None and needed(half) <= free]
     advice = (
         f"batch_size={fitting[0]} would fit"
         if fitting
-        else "smaller batches alone would not do: drop rare items (min_item_events) or take fewer "
-        "n_dims"
+        else f"smaller batches alone would not do: drop rare items (min_item_events), or {smaller}"
     )
-    if not fitting and not getattr(network, "sparse", False):
-        advice += ", or sample the softmax (softmax='sampled:8192')"
     check_fits(needed(size), f"training on {train.n_items:,} items", advice)
 
 

@@ -8,6 +8,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from macrid.errors import SettingsError
+from macrid.parts.layers import HALVED
 
 RISE = 0.05  # share of the steps
 
@@ -60,7 +61,12 @@ def averaged(network: nn.Module, decay: float) -> AveragedModel:
 
 @torch.no_grad()
 def unit_gradients(optimiser: torch.optim.Optimizer) -> None:
-    """Divide each tensor's gradient by its length, before a step (Kim and Suh's AdamNormGrad)."""
+    """Divide each tensor's gradient by its length, before a step (Kim and Suh's AdamNormGrad).
+
+    Value and gate, mean and log-variance, which lie in one tensor here, are divided apart.
+    """
     for weight in (weight for group in optimiser.param_groups for weight in group["params"]):
         if weight.grad is not None:
-            weight.grad /= weight.grad.norm() + 1e-7
+            halved = getattr(weight, HALVED, None)
+            for part in [weight.grad] if halved is None else weight.grad.chunk(2, halved):
+                part /= part.norm() + 1e-7
