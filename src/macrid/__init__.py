@@ -13,18 +13,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from macrid.control.controls import Controls
     from macrid.data.catalog import get as get_data
     from macrid.data.interactions import Interactions
     from macrid.data.readers import read, read_features
     from macrid.data.shop import open_shop
     from macrid.data.splits import HeldOut, Split, hold_out_users, read_split
     from macrid.errors import MacridError
+    from macrid.evaluation.compare import compare
     from macrid.evaluation.protocol import Evaluation, evaluate
+    from macrid.evaluation.tune import tune
     from macrid.models.artifact import load
     from macrid.models.ease import EASE
     from macrid.models.macridvae import MacridVAE
     from macrid.models.multvae import MultDAE, MultVAE
     from macrid.models.popularity import Popularity
+    from macrid.models.profiles import Profile
     from macrid.models.recommender import Recommender
     from macrid.models.recvae import RecVAE
     from macrid.models.vamp import HVamp, Vamp
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Controls": "control.controls",
     "EASE": "models.ease",
     "Evaluation": "evaluation.protocol",
     "HVamp": "models.vamp",
@@ -42,10 +47,12 @@ _HOMES = {
     "MultDAE": "models.multvae",
     "MultVAE": "models.multvae",
     "Popularity": "models.popularity",
+    "Profile": "models.profiles",
     "RecVAE": "models.recvae",
     "Recommender": "models.recommender",
     "Split": "data.splits",
     "Vamp": "models.vamp",
+    "compare": "evaluation.compare",
     "evaluate": "evaluation.protocol",
     "get_data": "data.catalog:get",
     "hold_out_users": "data.splits",
@@ -54,10 +61,12 @@ _HOMES = {
     "read": "data.readers",
     "read_features": "data.readers",
     "read_split": "data.splits",
+    "tune": "evaluation.tune",
 }
 
 __all__ = [
     "EASE",
+    "Controls",
     "Evaluation",
     "HVamp",
     "HeldOut",
@@ -67,10 +76,12 @@ __all__ = [
     "MultDAE",
     "MultVAE",
     "Popularity",
+    "Profile",
     "RecVAE",
     "Recommender",
     "Split",
     "Vamp",
+    "compare",
     "evaluate",
     "get_data",
     "hold_out_users",
@@ -79,6 +90,7 @@ __all__ = [
     "read",
     "read_features",
     "read_split",
+    "tune",
 ]
 
 

@@ -374,9 +374,8 @@ class TestOther:
         words = ["demo", "--out", str(tmp_path), "--users", "300", "--items", "400", "--json"]
         assert run(words) == 0
         shown = json.loads(capsys.readouterr().out)
-        assert {"test", "baselines", "table", "nmi", "person", "history", "recommendations"} <= set(
-            shown
-        )
+        expected = "test baselines table nmi concepts person history recommendations explanation"
+        assert set(expected.split()) <= set(shown)
 
     def test_version_and_help_do_not_import_torch(self):
         code = (
@@ -417,7 +416,10 @@ class TestOther:
 
     @pytest.mark.parametrize(
         "command",
-        ["train", "evaluate", "recommend", "similar", "models", "doctor", "demo", "data get"],
+        [
+            *("train", "evaluate", "recommend", "similar", "concepts", "explain", "steer", "walk"),
+            *("compare", "tune", "sweep", "models", "doctor", "demo", "data get"),
+        ],
     )
     def test_help_of_every_command_has_an_example(self, command, capsys):
         assert run([*command.split(), "--help"]) == 0
