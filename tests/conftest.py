@@ -1,5 +1,6 @@
 """What all tests share: one thread, no surprises between runs, and the real data where it is."""
 
+import os
 from pathlib import Path
 
 import hypothesis
@@ -10,6 +11,7 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 
 # Tiny tensors on two busy cores can be 20 times slower on two threads.
 torch.set_num_threads(1)
+os.environ.pop("COLUMNS", None)  # tables are as wide as they need to be, whatever runs the tests
 # The same examples in every run, and no folder of them beside the code.
 hypothesis.settings.register_profile(
     "macrid", derandomize=True, deadline=None, database=None, max_examples=25

@@ -322,8 +322,7 @@ class TestUse:
 
 
 class TestOther:
-    def test_models_lists_settings_with_bounds(self, capsys, monkeypatch):
-        monkeypatch.setenv("COLUMNS", "200")
+    def test_models_lists_settings_with_bounds(self, capsys):
         assert run(["models"]) == 0
         shown = capsys.readouterr().out
         assert all(

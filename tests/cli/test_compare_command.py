@@ -50,8 +50,7 @@ def compared(log, out, *words):
     assert run(["compare", str(log), "--out", str(out), *models, *QUICK, *words]) == 0
 
 
-def test_a_table_the_differences_and_a_report(log, tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+def test_a_table_the_differences_and_a_report(log, tmp_path, capsys):
     out = tmp_path / "c"
     compared(log, out, "--seeds", "2", "--beyond", "--items", str(log.parent / "films.csv"))
     captured = capsys.readouterr()

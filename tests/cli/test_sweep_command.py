@@ -12,6 +12,9 @@ import pytest
 
 from macrid.cli.app import run
 
+# One worker, as what is shared takes seconds.
+pytestmark = pytest.mark.xdist_group("sweep command")
+
 QUICK = ["--epochs", "1", "--batch-size", "40", "--set", "n_dims=4", "--settings", "3"]
 
 

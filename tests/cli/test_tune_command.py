@@ -14,6 +14,9 @@ import pytest
 
 from macrid.cli.app import run
 
+# One worker, as what is shared takes seconds.
+pytestmark = pytest.mark.xdist_group("tune command")
+
 QUICK = [
     "--set", "n_dims=8", "--set", "n_concepts=2", "--set", "batch_size=20", "--threads", "1",
     "--hold-out", "8", "--epochs", "3",

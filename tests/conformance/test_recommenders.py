@@ -11,10 +11,15 @@ from macrid.errors import SettingsError, UnknownItem
 from macrid.models.catalog import MODELS
 from planted import SMALL, fitted, groups, newcomers, share_in_the_right_group, split
 
-FINDS_GROUPS = [name for name in MODELS if name != "popularity"]
+FINDS_GROUPS = [
+    pytest.param(name, marks=pytest.mark.xdist_group(name))
+    for name in MODELS
+    if name != "popularity"
+]
 
 
-@pytest.fixture(params=MODELS)
+# One worker for a model: it is fitted once for all tests.
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in MODELS])
 def model(request):
     """Each model in turn, fitted on the world of two groups; to be left as it is."""
     return fitted(request.param)

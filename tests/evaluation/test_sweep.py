@@ -15,6 +15,9 @@ from macrid.evaluation.sweep import spearman_interval, sweep
 from macrid.models.macridvae import MacridVAE
 from planted import split
 
+# One worker, as what is shared takes seconds.
+pytestmark = pytest.mark.xdist_group("sweep")
+
 QUICK = {"epochs": 2, "batch_size": 40, "n_dims": 4}
 PLAN = Plan(settings=3, concepts=(2, 1), beta="0.1..0.3", fixed=QUICK, seed=5)
 

@@ -17,6 +17,9 @@ from macrid.models.catalog import MODELS
 from macrid.models.macridvae import MacridVAE
 from planted import groups, split
 
+# One worker, as what is shared takes seconds.
+pytestmark = pytest.mark.xdist_group("tune")
+
 TINY = {"n_dims": 8, "n_concepts": 2, "epochs": 2, "batch_size": 80}
 
 

@@ -12,6 +12,9 @@ from macrid.evaluation.tune import Tuned, tune
 from macrid.report.search import search_page, write_page
 from planted import split
 
+# One worker, as what is shared takes seconds.
+pytestmark = pytest.mark.xdist_group("search page")
+
 pytest.importorskip("plotly")
 
 
