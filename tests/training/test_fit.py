@@ -271,6 +271,28 @@ def test_a_divergence_per_event_counts_once_for_each_event_of_a_person():
     assert row["loss"] == pytest.approx(3 * len(people) / people.n_users)
 
 
+def test_with_evenness_people_count_by_a_power_of_their_number_of_events():
+    lengths = torch.from_numpy(np.diff(planted.split().train.offsets)).double()
+    for evenness in (0.0, 0.5, 1.0):
+        power = lengths.pow(-evenness)
+        row = train(
+            ReportsLengths(),
+            Objective(1.0, annealing=ByEpoch(1)),
+            epochs=1,
+            batch_size=37,
+            evenness=evenness,
+        ).log[0]
+        assert row["kl"] == pytest.approx(2)  # the weights are 1 in the mean
+        expected = (power * (lengths + 2)).mean() / power.mean()
+        assert row["loss"] == pytest.approx(expected.item())
+
+
+def test_evenness_is_another_run(tmp_path):
+    fit(epochs=1, folder=tmp_path)
+    with pytest.raises(DataError, match="evenness"):
+        fit(epochs=2, folder=tmp_path, resume=True, evenness=0.5)
+
+
 def test_unit_gradients_have_length_one_when_a_step_is_made_of_them():
     people = planted.split().train
     seen = {}

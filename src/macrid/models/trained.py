@@ -89,8 +89,9 @@ class Trained(Recommender):
                 and, with validation users, ``ndcg@100``; what it raises ends the training.
             training: Fields of `TrainingSettings`: ``recipe="faithful", epochs=200,
                 batch_size=500, learning_rate=1e-3, schedule="constant", average=0.0,
-                start="random", patience=None, patience_from=0, gradients="plain", seed=98765,
-                precision="32", device="auto", threads=None``; a model may have other defaults.
+                start="random", patience=None, patience_from=0, gradients="plain", evenness=0.0,
+                seed=98765, precision="32", device="auto", threads=None``; a model may have other
+                defaults.
         """
         from macrid.training.fit import fit_network  # Lightning takes seconds to import
 

@@ -30,7 +30,14 @@ from macrid.training.batches import held_out_batches, training_batches
 from macrid.training.checkpoint import KeepBest
 from macrid.training.lazy import LazyAdam
 from macrid.training.memory import Sized, check_training
-from macrid.training.objective import Network, Objective, Watch, squared_weights
+from macrid.training.objective import (
+    Elbo,
+    Network,
+    Objective,
+    UserWeight,
+    Watch,
+    squared_weights,
+)
 from macrid.training.progress import Bar, Lines, Watched
 from macrid.training.schedule import averaged, cosine, unit_gradients
 from macrid.training.settings import TrainingSettings
@@ -93,6 +100,9 @@ def fit_network(  # noqa: PLR0913  what, on whom, how, where to
     passes = getattr(network, "passes", 1)
     batches = training_batches(train, settings.batch_size, seed=settings.seed, passes=passes)
     module = _Module(network, objective, settings, len(batches))
+    if settings.evenness:
+        lengths = torch.from_numpy(np.diff(train.offsets))
+        module.weight = UserWeight.among(lengths, settings.evenness)
     patience = settings.patience if validation else None
     keeper = KeepBest(MONITOR if validation else None, folder, patience, settings.patience_from)
     checkpoint = keeper.resume_from(identity or {}, resume=resume)
@@ -146,6 +156,7 @@ class _Module(lightning.LightningModule):
         if settings.recipe == "fast":  # of a short run the mean would be that of its first weights
             decay = min(decay, max(0.0, 1 - 1 / (AVERAGED * self.steps)))
         self.average = averaged(network, decay) if decay else None
+        self.weight: UserWeight | None = None  # of people in the loss
         self.row: dict[str, int | float] = {}  # of the epoch
         self.last: dict[str, int | float] = {}  # of the step
         self.ndcg: float | None = None
@@ -185,6 +196,9 @@ class _Module(lightning.LightningModule):
         step = self.global_step
         beta = self.objective.beta(step, self.n_batches)
         bound = cast(Network, self.network)(histories)
+        if self.weight:
+            weights = self.weight(histories.lengths)
+            bound = Elbo(weights * bound.log_likelihood, weights * bound.kl)
         log_likelihood, kl = bound.log_likelihood.mean(), bound.kl.mean()
         counted = (bound.kl * histories.lengths).mean() if self.objective.per_event else kl
         loss = beta * counted - log_likelihood

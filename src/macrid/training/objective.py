@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from macrid.data.histories import Histories
@@ -91,6 +91,36 @@ class Objective:
     def beta(self, step: int, steps_per_epoch: int) -> float:
         """The weight of the KL divergence in a step, counted from 0."""
         return self.annealing(self.max_beta, step, steps_per_epoch)
+
+
+@dataclass(frozen=True)
+class UserWeight:
+    """How much a person with n events counts in the loss: n^−evenness over its mean in training.
+
+    With 0, events count alike, and whoever has many speaks for the rest; with 1, people do, as in
+    the measures, which are means over people. No paper has it: docs/decisions.md says what it does.
+
+    Args:
+        evenness: From 0 to 1.
+        mean: Of n^−evenness over the training users, so that beta keeps its meaning.
+
+    Example:
+        >>> weight = UserWeight.among(torch.tensor([1, 4]), evenness=0.5)
+        >>> weight(torch.tensor([1, 4])).tolist()
+        [1.3333333730697632, 0.6666666865348816]
+    """
+
+    evenness: float = 0.0
+    mean: float = 1.0
+
+    @classmethod
+    def among(cls, lengths: Int[Tensor, " user"], evenness: float) -> "UserWeight":
+        """For training users with so many events."""
+        return cls(evenness, float(cls(evenness)(lengths).mean()))
+
+    def __call__(self, lengths: Int[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        """The weights of people with so many events, 1 in the mean of the training users."""
+        return lengths.clamp_min(1).float().pow(-self.evenness) / self.mean
 
 
 class Network(Protocol):

@@ -226,6 +226,10 @@ class TrainingSettings(Settings):
         Literal["plain", "unit"],
         Field(description="unit: each tensor's gradient divided by its length before Adam"),
     ] = "plain"
+    evenness: Annotated[
+        float,
+        Field(ge=0, le=1, description="0: events count alike, as in the papers; 1: people do"),
+    ] = 0.0
     seed: Annotated[int, Field(ge=0, lt=2**32, description="of weights, order and noise")] = 98765
     precision: Annotated[
         Literal["32", "bf16"], Field(description="of the matrix products; sums are always 32 bit")
