@@ -301,6 +301,26 @@ def test_a_cell_without_its_users_is_damaged(tmp_path):
         compare(split(), ["popularity"], folder=tmp_path)
 
 
+DAMAGES = {
+    "fewer users": lambda users: users.head(2),
+    "another order": lambda users: users.reverse(),
+    "no users": lambda users: users.drop("user_id"),
+    "no metric": lambda users: users.drop("recall@20"),
+    "NaN": lambda users: users.with_columns(pl.lit(float("nan")).alias("recall@20")),
+    "null": lambda users: users.with_columns(pl.lit(None, pl.Float64).alias("recall@20")),
+    "text": lambda users: users.with_columns(pl.col("recall@20").cast(pl.String)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_cell_of_other_users_or_without_numbers_is_damaged(tmp_path, damage):
+    compare(split(), ["popularity"], folder=tmp_path)
+    path = tmp_path / "cells" / "popularity" / "once" / "users.parquet"
+    DAMAGES[damage](pl.read_parquet(path)).write_parquet(path)
+    with pytest.raises(ArtifactError, match=r"damaged \(users.parquet is not of these users"):
+        compare(split(), ["popularity"], folder=tmp_path)
+
+
 def test_a_cell_that_cannot_be_written_is_a_sentence(tmp_path):
     cell = cells.Cell({}, {}, 1.0, 3, 1, 1, 0.5, {}, pl.DataFrame({"user_id": ["a"]}))
     (tmp_path / "cells").write_text("a file where a folder should be")

@@ -12,7 +12,7 @@ from optuna.trial import TrialState, create_trial
 
 from macrid.errors import DataError, MissingExtra, SearchFailed, SettingsError
 from macrid.evaluation import study as of_study
-from macrid.evaluation.study import bury, opened, retry, sign
+from macrid.evaluation.study import bury, file_url, opened, retry, sign
 
 SPACE = {"x": optuna.distributions.FloatDistribution(0.0, 1.0)}
 
@@ -106,6 +106,52 @@ class TestStorage:
             with sqlite3.connect(tmp_path / "study.db") as file:
                 file.execute("drop table trials")
             study.optimize(drawn, n_trials=1)
+
+    def test_one_that_fails_as_a_trial_ends_is_a_sentence(self, url, tmp_path):
+        def objective(trial):
+            with sqlite3.connect(tmp_path / "study.db") as file:
+                file.execute("alter table trials rename to gone")
+            return 1.0
+
+        with pytest.raises(SearchFailed, match="no such table: trials"), at(url) as study:
+            study.optimize(objective, n_trials=1)
+
+    def test_one_that_can_be_read_alone_is_a_sentence_too(self, url):
+        with pytest.raises(SearchFailed, match="failed: the disk is full"), at(url):  # noqa: PT012
+            try:
+                raise optuna.exceptions.StorageInternalError("the disk is full")
+            finally:
+                raise AssertionError("as Optuna ends")
+
+    @pytest.mark.parametrize("error", [AssertionError, UnboundLocalError])
+    def test_what_is_wrong_with_a_trial_is_not_blamed_on_the_storage(self, url, error):
+        with pytest.raises(error, match="mine"), at(url):
+            raise error("mine")
+
+    def test_a_storage_whose_tables_another_process_is_making_is_waited_for(self, monkeypatch):
+        tried = []
+
+        class Storage(of_study.optuna.storages.RDBStorage):
+            def __init__(self, url, **options):
+                tried.append(url)
+                if len(tried) == 1:
+                    raise RuntimeError("duplicate key value violates unique constraint")
+                super().__init__("sqlite://")
+
+        monkeypatch.setattr(of_study.optuna.storages, "RDBStorage", Storage)
+        with at("postgresql://host/name"):
+            assert len(tried) == 2
+
+    def test_a_damaged_file_is_a_sentence_that_says_what_to_do(self, url, tmp_path):
+        (tmp_path / "study.db").write_text("no database")
+        with pytest.raises(SettingsError, match="not a database; move a damaged"), at(url):
+            pass
+
+    @pytest.mark.parametrize("name", ["a b", "50%20", "what?", "#1", "{x}", "ü"])
+    def test_a_file_lies_where_it_should(self, tmp_path, name):
+        (tmp_path / name).mkdir()
+        with at(file_url(tmp_path / name / "study.db")):
+            assert (tmp_path / name / "study.db").is_file()
 
     def test_without_optuna_the_extra_is_named(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "optuna", None)

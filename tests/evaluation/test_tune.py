@@ -7,7 +7,7 @@ import tomllib
 import polars as pl
 import pytest
 
-from macrid.errors import DataError, SearchFailed, TooLarge, TrainingDiverged
+from macrid.errors import ArtifactError, DataError, SearchFailed, TooLarge, TrainingDiverged
 from macrid.evaluation import tune as of_tune
 from macrid.evaluation.protocol import evaluate
 from macrid.evaluation.search import Search
@@ -222,3 +222,16 @@ class TestFailures:
 def test_no_trials_and_no_time_are_refused(wrong):
     with pytest.raises(ValueError, match="at least 1, and above 0"):
         tune("ease", split(), **wrong)
+
+
+class TestTheFolder:
+    def test_one_that_holds_something_else_is_left_alone(self, tmp_path):
+        (tmp_path / "report.html").write_text("mine")
+        with pytest.raises(ArtifactError, match=r"holds something else \('report.html'\)"):
+            tune("ease", split(), trials=1, folder=tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+    def test_a_file_in_its_place_is_a_sentence(self, tmp_path):
+        (tmp_path / "out").write_text("")
+        with pytest.raises(ArtifactError, match=r"cannot write to .*out: File exists"):
+            tune("ease", split(), trials=1, folder=tmp_path / "out")

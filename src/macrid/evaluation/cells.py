@@ -7,14 +7,16 @@ that is killed loses the cell at work and no other.
 
 import json
 import shutil
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from macrid.data.files import replace_file
+from macrid.data.splits import HeldOut
 from macrid.errors import ArtifactError, DataError
 
 FORMAT = 1
@@ -107,6 +109,24 @@ def find_cell(
         f"{place} is of another comparison: {', '.join(changed)} differ; choose another folder "
         "(--out), or replace it with --overwrite"
     )
+
+
+def check_users(
+    folder: Path, name: str, cell: Cell, people: HeldOut, metrics: Sequence[str]
+) -> None:
+    """Make sure that a cell's values are of these users, in their order, and all there.
+
+    Raises:
+        ArtifactError: If they are not, or are no numbers.
+    """
+    table, ids = cell.users, people.fold_in.users.ids
+    values = table.drop("user_id", strict=False)
+    whole = table.columns == ["user_id", *metrics] and table["user_id"].to_list() == list(ids)
+    if not whole or set(values.dtypes) != {pl.Float64} or not np.isfinite(values.to_numpy()).all():
+        raise ArtifactError(
+            f"the cell {folder / FOLDER / name} is damaged (users.parquet is not of these users "
+            "and metrics); delete it, and it is run again"
+        )
 
 
 def keep_cell(folder: Path, name: str, identity: Mapping[str, Any], cell: Cell) -> None:

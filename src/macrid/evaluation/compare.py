@@ -15,7 +15,14 @@ from macrid.data.splits import PUBLISHED_SEED, HeldOut, Split
 from macrid.errors import DataError, MacridError, SettingsError, TooLarge, TrainingDiverged
 from macrid.evaluation.baselines import RIDGES, best_ease
 from macrid.evaluation.beyond import beyond_accuracy
-from macrid.evaluation.cells import FORMAT, Cell, check_folder, find_cell, keep_cell
+from macrid.evaluation.cells import (
+    FORMAT,
+    Cell,
+    check_folder,
+    check_users,
+    find_cell,
+    keep_cell,
+)
 from macrid.evaluation.comparison import Comparison, summarise
 from macrid.evaluation.protocol import DEFAULT_METRICS, evaluate, parse_metric
 from macrid.evaluation.significance import LEVEL, RESAMPLES
@@ -146,7 +153,7 @@ def compare(  # noqa: PLR0913  on what, which, how often, by what, where to
     tell = tell or (lambda line: None)
     place = None if folder is None else Path(folder)
     jobs = _jobs(split, chosen, seeds, {"metrics": metrics, "beyond": beyond})
-    finished = {} if place is None else _finished(jobs, place, overwrite=overwrite)
+    finished = {} if place is None else _finished(jobs, place, split.test, overwrite=overwrite)
     cells: dict[str, dict[int | None, Cell]] = {}
     failed: dict[str, list[MacridError]] = {}
     for number, job in enumerate(jobs, 1):
@@ -220,12 +227,18 @@ def _jobs(
     ]
 
 
-def _finished(jobs: Sequence[_Job], folder: Path, *, overwrite: bool) -> dict[str, Cell]:
+def _finished(
+    jobs: Sequence[_Job], folder: Path, people: HeldOut, *, overwrite: bool
+) -> dict[str, Cell]:
     """Those that were finished before; all are looked at before the first of them runs."""
     check_folder(folder)
     found = {job.place: find_cell(folder, job.place, job.identity, overwrite=overwrite)
              for job in jobs}  # fmt: skip
-    return {place: cell for place, cell in found.items() if cell is not None}
+    cells = {place: cell for place, cell in found.items() if cell is not None}
+    for job in jobs:
+        if job.place in cells:
+            check_users(folder, job.place, cells[job.place], people, job.identity["metrics"])
+    return cells
 
 
 def _identity(contender: Contender, seed: int | None) -> dict[str, Any]:

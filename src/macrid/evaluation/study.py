@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 from warnings import catch_warnings, simplefilter
 
@@ -25,7 +26,7 @@ try:
     from optuna.samplers import BaseSampler, TPESampler
     from optuna.study import Study
     from optuna.trial import FrozenTrial, Trial, TrialState
-    from sqlalchemy.engine import make_url
+    from sqlalchemy.engine import URL, make_url
     from sqlalchemy.exc import SQLAlchemyError
 except ImportError as error:
     raise MissingExtra("optuna", "tune") from error
@@ -35,8 +36,11 @@ HEARTBEAT, GRACE = 60, 600  # seconds between signs of life; without one, a tria
 NAMELESS = 60  # seconds after which a trial has said whose it is, or never will
 TRIES = 2  # of a trial whose process dies: it may be the trial that kills it
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
-_LOCKED = 30  # seconds to wait for another process that writes to SQLite
-_MAKING = ("already exists", "UNIQUE constraint failed", "no such table", "is locked")
+_LOCKED = 30  # seconds to wait for another process that makes the tables, or writes to SQLite
+_MAKING = (
+    *("already exists", "UNIQUE constraint failed", "no such table", "is locked"),  # SQLite
+    "duplicate key",  # PostgreSQL
+)
 _ME = {"host": socket.gethostname(), "pid": os.getpid(), "run": uuid.uuid4().hex}
 
 
@@ -73,15 +77,31 @@ def opened(
         )
         _check(study, identity)
         yield study
-    except (OptunaError, SQLAlchemyError) as error:
+    except (OptunaError, SQLAlchemyError, UnboundLocalError, AssertionError) as error:
+        # The last two are what Optuna stumbles into when a storage fails as a trial ends.
+        stumbled = isinstance(error, UnboundLocalError | AssertionError)
+        cause = error.__context__ if stumbled else error
+        if not isinstance(cause, OptunaError | SQLAlchemyError):
+            raise
         raise SearchFailed(
-            f"the study's storage failed: {_first_line(error)}; once it is mended, the same "
+            f"the study's storage failed: {_first_line(cause)}; once it is mended, the same "
             "command goes on"
         ) from error
     finally:
         optuna.logging.set_verbosity(before)
         if storage is not None:
             storage.engine.dispose()
+
+
+def file_url(path: Path) -> str:
+    """The address of an SQLite file, whatever signs its name has.
+
+    Example:
+        >>> file_url(Path("/50%?/study.db"))
+        'sqlite:////50%25%3F/study.db'
+    """
+    url = URL.create("sqlite", database=str(path.resolve()))
+    return url.render_as_string(hide_password=False)
 
 
 def sign(trial: Trial) -> None:
@@ -150,7 +170,7 @@ class _Draws(BaseSampler):
 def _storage(url: str) -> optuna.storages.RDBStorage:
     """Where a study is kept."""
     lite = url.startswith("sqlite")
-    deadline = time.monotonic() + _LOCKED * lite
+    deadline = time.monotonic() + _LOCKED
     while True:
         try:
             with catch_warnings():
@@ -167,7 +187,9 @@ def _storage(url: str) -> optuna.storages.RDBStorage:
             if time.monotonic() < deadline and any(word in str(error) for word in _MAKING):
                 time.sleep(0.1)
                 continue
-            raise SettingsError(f"cannot open the storage {_shown(url)}: {_cause(error)}") from None
+            raise SettingsError(
+                f"cannot open the storage {_shown(url)}: {_cause(error, lite=lite)}"
+            ) from None
 
 
 def _shown(url: str) -> str:
@@ -178,13 +200,14 @@ def _shown(url: str) -> str:
         return "of that address"
 
 
-def _cause(error: Exception) -> str:
+def _cause(error: Exception, *, lite: bool) -> str:
     """What is wrong with a storage, and what to do."""
     if isinstance(error, ImportError):
         missing = getattr(error.__cause__, "name", None) or "the database's driver"
         return f"{missing} is not installed; install it with pip"
-    first = _first_line(error)
-    return f"{first}; an address is like postgresql://user:password@host/database"
+    like = "postgresql://user:password@host/database"
+    hint = "move a damaged file away to begin anew" if lite else f"an address is like {like}"
+    return f"{_first_line(error)}; {hint}"
 
 
 def _check(study: Study, identity: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ import torch
 
 from macrid.data.files import replace_file
 from macrid.data.splits import Split
-from macrid.errors import SearchFailed, SettingsError, TooLarge, TrainingDiverged
+from macrid.errors import ArtifactError, SearchFailed, SettingsError, TooLarge, TrainingDiverged
 from macrid.evaluation.interrupt import Interrupts
 from macrid.evaluation.protocol import DEFAULT_METRICS, evaluate
 from macrid.evaluation.search import MACHINE, Search
@@ -28,6 +28,7 @@ from macrid.evaluation.study import (
     Trial,
     TrialState,
     bury,
+    file_url,
     opened,
     optuna,
     sign,
@@ -145,6 +146,7 @@ def tune(  # noqa: PLR0913  what, on whom, how long, where to
         SearchFailed: If not one trial was completed.
         DataError: If the study in the storage is another one.
         SettingsError: If the storage cannot be opened.
+        ArtifactError: If the folder holds something else, or cannot be written.
 
     Example:
         >>> from macrid.data.readers import read
@@ -161,9 +163,8 @@ def tune(  # noqa: PLR0913  what, on whom, how long, where to
     everything = search.everything()
     place = None if folder is None else Path(folder)
     if place is not None:
-        place.mkdir(parents=True, exist_ok=True)
-        path = str((place / STUDY).resolve()).replace("{", "{{").replace("}", "}}")
-        storage = storage or f"sqlite:///{path}"
+        _prepare(place)
+        storage = storage or file_url(place / STUDY)
     warmup = max(1, everything.get("epochs", 1) // WARMUP)
     seed = everything.get("seed", 98765)
     with opened(storage, name, _identity(search, split), seed=seed, warmup=warmup) as opened_study:
@@ -306,6 +307,24 @@ class _Work:
         """Trials that failed of themselves, and were not stopped or killed."""
         failed = self.study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
         return [t for t in failed if t.user_attrs.get("reason", STOPPED) != STOPPED]
+
+
+def _prepare(folder: Path) -> None:
+    """Make a folder, or take that of an earlier start; refuse to write over other things.
+
+    Raises:
+        ArtifactError: If it holds something else, or cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    except OSError as error:
+        raise ArtifactError(f"cannot write to {folder}: {error.strerror}") from error
+    if names and not names & {STUDY, TRIALS, RESULT}:
+        raise ArtifactError(
+            f"{folder} holds something else ({min(names)!r}); search in a new or empty folder, or "
+            "in that of an earlier search"
+        )
 
 
 def _identity(search: Search, split: Split) -> dict[str, Any]:
