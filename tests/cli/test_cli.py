@@ -375,6 +375,9 @@ class TestOther:
         shown = json.loads(capsys.readouterr().out)
         expected = "test baselines table nmi concepts person history recommendations explanation"
         assert set(expected.split()) <= set(shown)
+        page = tmp_path / "report.html"
+        assert shown["report"] == str(page)
+        assert "NMI of concepts and category" in page.read_text(encoding="utf-8")
 
     def test_version_and_help_do_not_import_torch(self):
         code = (
@@ -417,7 +420,7 @@ class TestOther:
         "command",
         [
             *("train", "evaluate", "recommend", "similar", "concepts", "explain", "steer", "walk"),
-            *("compare", "tune", "sweep", "models", "doctor", "demo", "data get"),
+            *("compare", "tune", "sweep", "report", "models", "doctor", "demo", "data get"),
         ],
     )
     def test_help_of_every_command_has_an_example(self, command, capsys):

@@ -78,7 +78,19 @@ def _explain(error: BaseException) -> tuple[str, int]:
 
 def _app() -> Any:
     """All commands."""
-    from macrid.cli import compare, data, demo, describe, doctor, steer, sweep, train, tune, use
+    from macrid.cli import (
+        compare,
+        data,
+        demo,
+        describe,
+        doctor,
+        report,
+        steer,
+        sweep,
+        train,
+        tune,
+        use,
+    )
 
     app = typer.Typer(
         name="macrid",
@@ -96,6 +108,7 @@ def _app() -> Any:
     app.command("explain")(describe.explain)
     app.command("steer")(steer.steer)
     app.command("walk")(steer.walk)
+    app.command("report")(report.report)
     app.command("tune")(tune.tune)
     app.command("sweep")(sweep.sweep)
     app.command("models")(doctor.models)

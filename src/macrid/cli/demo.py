@@ -49,11 +49,12 @@ def demo(
     model: Any = carry_out(run)
     measured = model.metrics
     found, described = _concepts(model), model.concepts()
-    test = hold_out_users(read(shop, min_user_events=5), held_out).test
-    person, history, hidden = _somebody(test)
+    split = hold_out_users(read(shop, min_user_events=5), held_out)
+    person, history, hidden = _somebody(split.test)
     listed = model.recommend({person: history}, 10)
     why = model.explain(history, listed["item_id"][:1])
     tried = try_a_dial(model, history, ["size", "price", "darkness"])
+    page = _report(model, split, folder, out / "report.html")
     if as_json:
         shown = {"person": person, "history": history, "recommendations": listed.to_dicts()}
         shown |= {"concepts": described.to_dict(dimensions=3), "explanation": why.to_dict()}
@@ -64,7 +65,7 @@ def demo(
                 "shift": tried["shift"],
                 "recommendations": tried["after"].to_dicts(),
             }
-        document({**measured, **found, **shown, "folder": str(folder)})
+        document({**measured, **found, **shown, "folder": str(folder), "report": page})
         return
     metrics_table(
         "macridvae",
@@ -101,8 +102,10 @@ def demo(
         way = "up" if tried["shift"] > 0 else "down"
         note(f"\n8. the list again, with {feature} turned {way} ({feature} of each item)")
         show_change(model, tried["before"], tried["after"], feature)
+    if page is not None:
+        note(f"\n9. all of this and more on one page; open it in a browser: {page}")
     note(
-        f"\n9. the model is in {folder}; try next:\n"
+        f"\nthe model is in {folder}; try next:\n"
         f"   {command()} recommend {folder} --items {','.join(history[:2])}\n"
         f"   {command()} similar {folder} {history[0]}\n"
         f"   {command()} concepts {folder}\n"
@@ -120,6 +123,22 @@ def _concepts(model: Any) -> dict[str, Any]:
     counted = concept_table(concepts, categories)
     nmi = normalised_mutual_information(concepts, categories.to_numpy())
     return {"nmi": nmi, "table": (counted.columns, counted.rows())}
+
+
+def _report(model: Any, split: Any, folder: Path, out: Path) -> str | None:
+    """Write the report; None, and a word, without the extra that draws it."""
+    from macrid.errors import MissingExtra
+    from macrid.report.findings import find
+    from macrid.report.model import need_extra, write_model_report
+
+    try:
+        need_extra()
+    except MissingExtra as error:
+        note(f"there is no report: {error}")
+        return None
+    note("drawing the report (some ten seconds)")
+    write_model_report(find(model, split, folder=folder, label="category"), out)
+    return str(out)
 
 
 def _somebody(people: Any) -> tuple[str, list[str], set[str]]:

@@ -10,18 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-# What a metric is called in a table, in the words of whoever reads it.
+from macrid.report.shell import MODELS
+
 _WIDEST = 100  # letters of a cell; ids are other people's text, and may be anything
-_NAMES = {
-    "macridvae": "MacridVAE",
-    "multvae": "Mult-VAE",
-    "multdae": "Mult-DAE",
-    "vamp": "Vamp",
-    "hvamp": "H+Vamp",
-    "recvae": "RecVAE",
-    "ease": "EASE",
-    "popularity": "popularity",
-}
 
 
 class _Console(Console):
@@ -82,7 +73,7 @@ def metrics_table(
         **{b: m for b, m in baselines.items() if b != model},
     }.items():
         cells = [f"{metrics[n]['mean']:.4f} ± {metrics[n]['se']:.4f}" for n in names]
-        rows.append([_NAMES.get(name, name), *cells])
+        rows.append([MODELS.get(name, name), *cells])
     table(["", *names], rows, title=title)
 
 

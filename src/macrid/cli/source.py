@@ -1,6 +1,7 @@
 """From a path on the command line to a split, with a word on what was read."""
 
 from pathlib import Path
+from typing import Any
 
 from macrid.cli.options import DataSettings, need_split_as_it_is
 from macrid.cli.show import note
@@ -44,3 +45,26 @@ def read_events(source: Path, settings: DataSettings) -> Interactions:
             "they are ratings, --min-weight keeps only what people liked"
         )
     return data
+
+
+def read_again(model: Any, source: Path, given: dict[str, Any]) -> Split:
+    """The split that a model was trained on, with a word if it is another one.
+
+    Args:
+        model: A fitted model, which knows how its data were read.
+        source: The data.
+        given: What is said now of how to read them.
+    """
+    settings = DataSettings.of(given) if is_split_folder(source) else reading_of(model, given)
+    _, split = read_split_or_events(source, settings)
+    if model.training.get("refit"):
+        note("warning: this model was refitted on everyone, these users included")
+    elif split.train.fingerprint() != model.training.get("data"):
+        note("warning: the training users of this split are not those the model was trained on")
+    return split
+
+
+def reading_of(model: Any, given: dict[str, Any]) -> DataSettings:
+    """How an event log is read: as for training, but for what is said now."""
+    # Titles and genres have no part in it, and their table may not be where it was.
+    return DataSettings.of({**model.training.get("read", {}), "items": None, **given})

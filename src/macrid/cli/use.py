@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from macrid.cli import options as o
 from macrid.cli.show import document, metrics_table, note, table
+from macrid.cli.source import read_again, reading_of
 from macrid.data.files import replace_file
 from macrid.errors import ArtifactError, DataError
 
@@ -68,7 +69,7 @@ def evaluate(
     if people == "all":
         group, split = _everybody(model, source, given), None
     else:
-        split = _split(model, source, given)
+        split = read_again(model, source, given)
         group = split.test if people == "test" else split.validation
     treatment: Any = without_targets
     measured = measure(model, group, metrics=names, without_targets=treatment).to_dict()
@@ -91,27 +92,7 @@ def _everybody(model: Any, source: Path, given: dict[str, Any]) -> Any:
             "--people all takes an event log as a whole: no pro_sg folder, --hold-out, --split-seed"
         )
     note("everybody in SOURCE is measured, people the model was trained on included")
-    return hide_events(read_events(source, _reading(model, given)).with_catalogue(model.items))
-
-
-def _split(model: Any, source: Path, given: dict[str, Any]) -> Any:
-    """The split that the model was trained on, or a word if it is another one."""
-    from macrid.cli.source import read_split_or_events
-    from macrid.data.splits import is_split_folder
-
-    settings = o.DataSettings.of(given) if is_split_folder(source) else _reading(model, given)
-    _, split = read_split_or_events(source, settings)
-    if model.training.get("refit"):
-        note("warning: this model was refitted on everyone, these users included")
-    elif split.train.fingerprint() != model.training.get("data"):
-        note("warning: the training users of this split are not those the model was trained on")
-    return split
-
-
-def _reading(model: Any, given: dict[str, Any]) -> o.DataSettings:
-    """How an event log is read: as for training, but for what is said now."""
-    # Titles and genres have no part in it, and their table may not be where it was.
-    return o.DataSettings.of({**model.training.get("read", {}), "items": None, **given})
+    return hide_events(read_events(source, reading_of(model, given)).with_catalogue(model.items))
 
 
 def recommend(

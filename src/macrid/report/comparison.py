@@ -1,7 +1,6 @@
 """A comparison as files: JSON for machines, Markdown for notes, one page with figures for people.
 
-The page is a single file that needs no network: plotly's script is inside, colours follow the
-reader's light or dark scheme, and everything stands in one column, for telephones too.
+The page is one column, for telephones too; see `macrid.report.shell`.
 """
 
 import json
@@ -12,33 +11,10 @@ from typing import Any
 import polars as pl
 
 from macrid.data.files import replace_file
-from macrid.errors import ArtifactError, MissingExtra
+from macrid.errors import ArtifactError
 from macrid.evaluation.comparison import Comparison
+from macrid.report import shell
 from macrid.report.figures import cost_figure, difference_figure, metric_figure
-
-_CONFIG = {"displayModeBar": False, "responsive": True}
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1c1f24; --soft: #565d68; --paper: #fff; --line: #dfe3e8 }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e8eaed; --soft: #a7aeb9; --paper: #15181c; --line: #343a43 }
-}
-* { box-sizing: border-box }
-body { margin: 0 auto; max-width: 54rem; padding: 1rem; background: var(--paper); color: var(--ink);
-  font: 1rem/1.5 system-ui, sans-serif }
-h1 { font-size: 1.6rem; margin: .5rem 0 }
-h2 { font-size: 1.2rem; margin: 2.2rem 0 .3rem }
-p { margin: .3rem 0; color: var(--soft); overflow-wrap: anywhere }
-.wide { overflow-x: auto }
-table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums }
-th, td { padding: .35rem .9rem .35rem 0; text-align: left; white-space: nowrap;
-  border-bottom: 1px solid var(--line) }
-th:first-child, td:first-child { position: sticky; left: 0; background: var(--paper);
-  white-space: normal; min-width: 7rem }
-summary { cursor: pointer; margin: 1rem 0 }
-.js-plotly-plot text { fill: var(--ink) !important }
-.js-plotly-plot .hoverlayer text { fill: #fff !important }
-.js-plotly-plot .gridlayer path { stroke: var(--line) !important }
-"""
 
 
 def write_report(comparison: Comparison, folder: str | Path) -> None:
@@ -109,15 +85,10 @@ def page(comparison: Comparison) -> str:
     Raises:
         MissingExtra: If plotly is not installed.
     """
-    try:
-        from plotly.offline import get_plotlyjs
-    except ImportError as error:
-        raise MissingExtra("plotly", "viz") from error
     body = [
-        "<h1>Models compared</h1>",
-        f"<p>{escape(table_title(comparison))}.</p>",
+        *shell.paragraphs([f"{table_title(comparison)}."]),
         _html_table(comparison.table()),
-        *(f"<p>{escape(sentence)}</p>" for sentence in comparison.failures()),
+        *shell.paragraphs(comparison.failures()),
     ]
     dots = "The dot is the mean, the line its 95% interval over users."
     if len(comparison.about["seeds"]) > 1:
@@ -145,26 +116,18 @@ def page(comparison: Comparison) -> str:
             _html_table(_all_pairs(comparison)),
             "</details>",
         ]
-    body += ["<h2>Conditions</h2>", *(f"<p>{escape(c)}</p>" for c in _conditions(comparison))]
-    return "\n".join(
-        [
-            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>Models compared</title>\n<style>{_STYLE}</style>",
-            f"<script>{get_plotlyjs()}</script>\n</head>\n<body>",
-            *body,
-            "</body>\n</html>\n",
-        ]
-    )
+    body += ["<h2>Conditions</h2>", *shell.paragraphs(_conditions(comparison))]
+    return shell.page("Models compared", body)
 
 
 def _section(title: str, sentence: str, figure: Any) -> list[str]:
     """A heading, a sentence and a figure."""
     name = "".join(letter if letter.isalnum() else "-" for letter in title)
-    drawn = figure.to_html(
-        full_html=False, include_plotlyjs=False, config=_CONFIG, div_id=escape(name)
-    )
-    return [f"<h2>{escape(title)}</h2>", f"<p>{escape(sentence)}</p>", drawn]
+    return [
+        f"<h2>{escape(title)}</h2>",
+        *shell.paragraphs([sentence]),
+        shell.drawn(figure, name),
+    ]
 
 
 def _all_pairs(comparison: Comparison) -> pl.DataFrame:
@@ -219,8 +182,4 @@ def _cell(text: str) -> str:
 
 def _html_table(table: pl.DataFrame) -> str:
     """A frame of text."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in table.columns)
-    rows = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in table.rows()]
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    drawn = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="wide">{drawn}</div>'
+    return shell.table(table.columns, table.rows())

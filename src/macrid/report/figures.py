@@ -5,11 +5,10 @@ import textwrap
 from html import escape
 from typing import Any
 
-from macrid.errors import MissingExtra
 from macrid.evaluation.comparison import Comparison
+from macrid.report import shell
 
-_BLUE, _GREY = "#3f87d9", "#868e99"  # both are seen on white and on near-black
-_Z95 = 1.96  # standard errors
+Z95 = 1.96  # standard errors
 _SMALL = 300  # pixels of a telephone's figure without its axes
 _Box = tuple[float, float, float, float]  # left, low, right, high
 
@@ -20,24 +19,24 @@ def metric_figure(comparison: Comparison, name: str) -> Any:
     models = models.sort(comparison.metric, descending=True, maintain_order=True)
     labels = models["label"].to_list()
     seeds = [cell for cell in comparison.cells if len(comparison.about["seeds"]) > 1]
-    figure = _figure()
+    figure = shell.blank()
     figure.add_scatter(
         x=[cell["metrics"][name] for cell in seeds],
         y=[labels.index(cell["label"]) + 0.25 for cell in seeds],  # under their mean
         mode="markers",
-        marker={"size": 7, "color": _GREY},
+        marker={"size": 7, "color": shell.GREY},
         text=[f"seed {cell['seed']}" for cell in seeds],
         hovertemplate="%{x:.4f}, %{text}<extra></extra>",
     )
     figure.add_scatter(
         x=models[name].to_list(),
         y=list(range(len(labels))),
-        error_x={"array": (models[f"{name}_se"] * _Z95).to_list(), "thickness": 2, "width": 5},
+        error_x={"array": (models[f"{name}_se"] * Z95).to_list(), "thickness": 2, "width": 5},
         mode="markers",
-        marker={"size": 12, "color": _BLUE},
+        marker={"size": 12, "color": shell.BLUE},
         hovertemplate="%{x:.4f} ± %{error_x.array:.4f}<extra></extra>",
     )
-    return _rows_of(figure, labels)
+    return rows_of(figure, labels)
 
 
 def difference_figure(comparison: Comparison) -> Any:
@@ -45,7 +44,7 @@ def difference_figure(comparison: Comparison) -> Any:
     rows = comparison.against_best()
     middle, low, high = (rows[name] for name in ("difference", "low", "high"))
     beyond = ((low > 0) | (high < 0)).to_list()
-    figure = _figure()
+    figure = shell.blank()
     figure.add_scatter(
         x=middle.to_list(),
         y=list(range(len(rows))),
@@ -58,14 +57,14 @@ def difference_figure(comparison: Comparison) -> Any:
         mode="markers",
         marker={
             "size": 12,
-            "color": _BLUE,
+            "color": shell.BLUE,
             "symbol": ["circle" if one else "circle-open" for one in beyond],
-            "line": {"width": 2, "color": _BLUE},
+            "line": {"width": 2, "color": shell.BLUE},
         },
         hovertemplate="%{x:+.4f}<extra></extra>",
     )
-    figure.add_vline(0, line={"color": _GREY, "dash": "dash", "width": 2})
-    return _rows_of(figure, rows["label"].to_list())
+    figure.add_vline(0, line={"color": shell.GREY, "dash": "dash", "width": 2})
+    return rows_of(figure, rows["label"].to_list())
 
 
 def cost_figure(comparison: Comparison) -> Any:
@@ -76,34 +75,21 @@ def cost_figure(comparison: Comparison) -> Any:
     powers = [math.log10(value) for value in seconds]
     margin = 0.4 + 0.12 * (powers[-1] - powers[0])
     reach = (powers[0] - margin, powers[-1] + margin)
-    figure = _figure()
+    figure = shell.blank()
     figure.add_scatter(
         x=seconds,
         y=values,
         text=names,
         textposition=_sides(_scaled(powers, reach), _scaled(values, _range(values)), names),
         mode="markers+text",
-        marker={"size": 12, "color": _BLUE},
+        marker={"size": 12, "color": shell.BLUE},
         hovertemplate="%{y:.4f} after %{x:,.1f} s<extra></extra>",
         cliponaxis=False,
     )
-    _plain(figure, height=380)
+    shell.plain(figure, height=380)
     title = {"text": "seconds of training", "font": {"size": 14}}
     figure.update_xaxes(type="log", range=reach, dtick=1, tickformat="~g", title=title)
     return figure.update_yaxes(range=_range(values))
-
-
-def _figure() -> Any:
-    """An empty figure.
-
-    Raises:
-        MissingExtra: If plotly is not installed.
-    """
-    try:
-        from plotly.graph_objects import Figure
-    except ImportError as error:
-        raise MissingExtra("plotly", "viz") from error
-    return Figure()
 
 
 def _range(values: list[float]) -> tuple[float, float]:
@@ -148,33 +134,15 @@ def _covered(box: _Box, others: list[_Box]) -> float:
     return area + 20 * (max(0.0, -left) + max(0.0, right - _SMALL))
 
 
-def _rows_of(figure: Any, labels: list[str]) -> Any:
+def rows_of(figure: Any, labels: list[str]) -> Any:
     """A figure with a row per model, the first on top."""
-    _plain(figure, height=70 + 44 * len(labels))
+    shell.plain(figure, height=70 + 44 * len(labels)).update_traces(error_x_color=shell.BLUE)
     return figure.update_yaxes(
         tickvals=list(range(len(labels))),
         ticktext=[_broken(label) for label in labels],
         range=[len(labels) - 0.5, -0.5],
         showgrid=False,
     )
-
-
-def _plain(figure: Any, *, height: int) -> None:
-    """What all figures share: no colours but the page's, nothing to drag, room for names."""
-    figure.update_layout(
-        template="none",
-        height=height,
-        showlegend=False,
-        dragmode=False,
-        margin={"l": 10, "r": 16, "t": 16, "b": 40},
-        font={"size": 14, "family": "system-ui, sans-serif"},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        hoverlabel={"bgcolor": "#2b3440", "font": {"size": 14}},
-    )
-    figure.update_traces(error_x_color=_BLUE)
-    figure.update_xaxes(automargin=True, fixedrange=True, nticks=5, zeroline=False)
-    figure.update_yaxes(automargin=True, fixedrange=True, zeroline=False)
 
 
 def _broken(label: str) -> str:

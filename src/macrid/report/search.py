@@ -1,12 +1,9 @@
 """The page about a search: how it went, which settings mattered, what was best.
 
-One HTML file that needs no network: figures by plotly, whose script is in it. Colours follow the
-reader's light or dark.
+One HTML file that needs no network, see `macrid.report.shell`.
 """
 
 import math
-from collections.abc import Iterable
-from html import escape
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -14,15 +11,18 @@ from typing import Any
 import polars as pl
 
 from macrid.data.files import replace_file
-from macrid.errors import MissingExtra
 from macrid.evaluation.trials import label
 from macrid.evaluation.tune import MONITOR, Tuned
+from macrid.report import shell
 from macrid.training.settings import OneOf, Range
 
 PAGE = "report.html"
 _SLICES = 6  # settings that are shown one by one
-_BLUE, _ORANGE, _GREY = "#3b82f6", "#f59e0b", "#8b93a1"  # seen on white and on black
-_MARKS = {"complete": (_BLUE, "circle"), "pruned": (_GREY, "x-thin-open")}
+_MARKS = {"complete": (shell.BLUE, "circle"), "pruned": (shell.GREY, "x-thin-open")}
+_STYLE = """
+.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(19rem, 1fr)); gap: 1rem }
+.grid > div { min-width: 0 }
+"""
 
 
 def write_page(tuned: Tuned, folder: Path) -> None:
@@ -40,10 +40,6 @@ def search_page(tuned: Tuned) -> str:
     Raises:
         MissingExtra: If plotly is not installed.
     """
-    try:
-        from plotly.offline import get_plotlyjs
-    except ImportError as error:
-        raise MissingExtra("plotly", "viz") from error
     result = tuned.to_dict()
     title = f"{result['model']}: a search of {len(result['space'])} settings"
     names = [*tuned.importance, *(name for name in result["space"] if name not in tuned.importance)]
@@ -56,9 +52,7 @@ def search_page(tuned: Tuned) -> str:
         ("All trials", _trials(tuned)),
     ]
     body = "".join(f"<section><h2>{name}</h2>{content}</section>" for name, content in sections)
-    return _PAGE.format(
-        title=escape(title), style=_STYLE, body=body, plotly=get_plotlyjs(), paint=_PAINT
-    )
+    return shell.page(title, [body], style=_STYLE)
 
 
 def _summary(result: dict[str, Any]) -> str:
@@ -82,7 +76,7 @@ def _summary(result: dict[str, Any]) -> str:
         "the validation users alone. The best of many trials is partly luck: on other people "
         "expect less than its figure here.</p>"
     )
-    return said + _table(["", *metrics], cells)
+    return said + shell.table(["", *metrics], cells)
 
 
 def _settings(result: dict[str, Any]) -> str:
@@ -90,7 +84,7 @@ def _settings(result: dict[str, Any]) -> str:
     chosen = result["settings"] | result["training"]
     space = result["space"]
     rows = [[name, str(value), space.get(name, "fixed")] for name, value in chosen.items()]
-    return _table(["setting", "best", "searched"], rows)
+    return shell.table(["setting", "best", "searched"], rows)
 
 
 def _history(tuned: Tuned) -> dict[str, Any]:
@@ -103,7 +97,7 @@ def _history(tuned: Tuned) -> dict[str, Any]:
         "name": "best so far",
         "x": complete["number"].to_list(),
         "y": list(accumulate(complete["value"], max)),
-        "line": {"shape": "hv", "color": _ORANGE, "width": 2},
+        "line": {"shape": "hv", "color": shell.ORANGE, "width": 2},
     }
     return {"data": [best, *traces], "layout": _layout("trial", MONITOR)}
 
@@ -124,7 +118,7 @@ def _importance(tuned: Tuned) -> str:
         "orientation": "h",
         "x": list(shares),
         "y": list(names),
-        "marker": {"color": _BLUE},
+        "marker": {"color": shell.BLUE},
         "hovertemplate": "%{y}: %{x:.0%}<extra></extra>",
     }
     layout = _layout("share", "")
@@ -189,93 +183,26 @@ def _points(
 
 
 def _layout(x: str, y: str) -> dict[str, Any]:
-    """Transparent, for the page to lend its colours."""
-    return {
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "margin": {"l": 64, "r": 16, "t": 16, "b": 48},
-        "xaxis": {"title": {"text": x}, "zeroline": False, "automargin": True},
-        "yaxis": {"title": {"text": y}, "zeroline": False, "automargin": True},
-        "legend": {"orientation": "h", "y": 1.12},
-        "showlegend": bool(y),
-    }
+    """Axes with names."""
+    axes = {"xaxis": {"title": {"text": x}}, "yaxis": {"title": {"text": y}}}
+    return {**axes, "showlegend": bool(y)}
 
 
 def _figure(name: str, content: dict[str, Any], height: int) -> str:
     """A figure and what draws it."""
-    from plotly.graph_objects import Figure
-
-    content["layout"]["height"] = height
-    return Figure(content).to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        div_id=name,
-        config={"responsive": True, "displayModeBar": False},
-    )
+    figure = shell.blank().add_traces(content["data"])
+    legend = {"orientation": "h", "y": 1.12}
+    shell.plain(figure, height=height).update_layout(legend=legend)
+    return shell.drawn(figure.update_layout(content["layout"]), name)
 
 
 def _trials(tuned: Tuned) -> str:
     """A row per trial, folded away."""
     shown = tuned.trials.with_columns(pl.col("value").round(4), pl.col("seconds").round(1))
-    table = _table(shown.columns, shown.rows())
+    table = shell.table(shown.columns, shown.rows())
     return f"<details><summary>{len(shown)} trials</summary>{table}</details>"
-
-
-def _table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """Rows as an HTML table."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in header)
-    cells = [
-        "".join(f"<td>{'' if cell is None else escape(str(cell))}</td>" for cell in row)
-        for row in rows
-    ]
-    body = "".join(f"<tr>{row}</tr>" for row in cells)
-    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
 
 
 def _measure(measured: dict[str, Any] | None) -> str:
     """A mean and its standard error."""
     return "" if measured is None else f"{measured['mean']:.4f} ± {measured['se']:.4f}"
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>{style}</style><script>{plotly}</script></head>
-<body><main><h1>{title}</h1>{body}</main><script>{paint}</script></body></html>
-"""
-
-_STYLE = """
-:root { color-scheme: light dark; --text: #1f2430; --line: #d9dde5; --page: #ffffff; }
-@media (prefers-color-scheme: dark) {
-  :root { --text: #e3e6ec; --line: #3a404c; --page: #14171d; }
-}
-body { background: var(--page); color: var(--text); margin: 0; font: 16px/1.5 sans-serif; }
-main { max-width: 62rem; margin: 0 auto; padding: 1rem 1.25rem 3rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
-p { max-width: 46rem; }
-.wide { overflow-x: auto; margin: 1rem 0; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.9rem; }
-th, td { text-align: left; padding: 0.3rem 1.2rem 0.3rem 0; white-space: nowrap; }
-th, td { border-bottom: 1px solid var(--line); }
-.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(19rem, 1fr)); gap: 1rem; }
-.grid > div { min-width: 0; }
-summary { cursor: pointer; }
-"""
-
-# Plotly knows no CSS variables: text and lines are painted anew when light turns to dark. And it
-# draws while the page is still being read, so that in the end each figure has to find its width.
-_PAINT = """
-const paint = () => {
-  const style = getComputedStyle(document.documentElement);
-  const [text, line] = ['--text', '--line'].map(name => style.getPropertyValue(name).trim());
-  const colours = {'font.color': text};
-  for (const axis of ['xaxis', 'yaxis']) {
-    colours[axis + '.gridcolor'] = line;
-    colours[axis + '.linecolor'] = line;
-  }
-  const figures = document.querySelectorAll('.plotly-graph-div');
-  figures.forEach(figure => Plotly.relayout(figure, colours).then(Plotly.Plots.resize));
-};
-matchMedia('(prefers-color-scheme: dark)').addEventListener('change', paint);
-paint();
-"""

@@ -5,36 +5,19 @@
 the pointer; it needs no network. Colours go from a small beta (blue) to a large one (orange).
 """
 
-from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from macrid.data.files import replace_file
-from macrid.errors import ArtifactError, MissingExtra
+from macrid.errors import ArtifactError
 from macrid.evaluation.sweep import METRIC, Swept
+from macrid.report import shell
 from macrid.report.picture import RAMP, picture
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up")  # by number of concepts, in turn
 _AXES = {METRIC: "Recall@20, validation users", "beta": "beta"}
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1c1f24; --soft: #565d68; --paper: #fff; --line: #dfe3e8 }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e8eaed; --soft: #a7aeb9; --paper: #15181c; --line: #343a43 }
-}
-body { margin: 0 auto; max-width: 54rem; padding: 1rem; background: var(--paper); color: var(--ink);
-  font: 1rem/1.5 system-ui, sans-serif }
-h1 { font-size: 1.6rem } h2 { font-size: 1.2rem; margin: 2rem 0 .3rem } p { color: var(--soft) }
-.wide { overflow-x: auto }
-table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums }
-th, td { padding: .35rem .9rem .35rem 0; text-align: left; white-space: nowrap;
-  border-bottom: 1px solid var(--line) }
-.js-plotly-plot text { fill: var(--ink) !important }
-.js-plotly-plot .hoverlayer text { fill: #fff !important }
-.js-plotly-plot .gridlayer path { stroke: var(--line) !important }
-"""
 
 
 def write_sweep(swept: Swept, folder: str | Path) -> None:
@@ -118,41 +101,26 @@ def page(swept: Swept) -> str:
     Raises:
         MissingExtra: If plotly is not installed.
     """
-    try:
-        from plotly.offline import get_plotlyjs
-    except ImportError as error:
-        raise MissingExtra("plotly", "viz") from error
     figures = [
         f"<h2>Uncorrelatedness of {of} against {name}</h2>{_drawn(swept, of, across)}"
         for across, name in ((METRIC, "recall"), ("beta", "beta"))
         for of in ("items", "people")
     ]
-    return "\n".join(
-        [
-            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>Uncorrelatedness and recall</title>\n<style>{_STYLE}</style>",
-            f"<script>{get_plotlyjs()}</script>\n</head>\n<body>",
-            "<h1>Uncorrelatedness and recall</h1>",
-            f"<p>{escape(title(swept))}.</p>",
-            _html_table(correlation_table(swept)),
-            *figures,
-            "<h2>Conditions</h2>",
-            *(f"<p>{escape(line)}</p>" for line in conditions(swept)),
-            f"<details><summary>All trainings</summary>{_html_table(_trainings(swept))}</details>",
-            # They were drawn while the page was being read, perhaps wider than it became.
-            "<script>document.querySelectorAll('.plotly-graph-div')"
-            ".forEach(one => Plotly.Plots.resize(one))</script>",
-            "</body>\n</html>\n",
-        ]
-    )
+    folded = f"<details><summary>All trainings</summary>{_html_table(_trainings(swept))}</details>"
+    body = [
+        *shell.paragraphs([f"{title(swept)}."]),
+        _html_table(correlation_table(swept)),
+        *figures,
+        "<h2>Conditions</h2>",
+        *shell.paragraphs(conditions(swept)),
+        folded,
+    ]
+    return shell.page("Uncorrelatedness and recall", body)
 
 
 def _drawn(swept: Swept, of: str, across: str) -> str:
     """A figure by plotly: a dot per training, coloured by beta, shaped by number of concepts."""
-    from plotly.graph_objects import Figure
-
-    figure = Figure()
+    figure = shell.blank()
     powers = swept.cells["beta"].log10()
     least, most = float(powers.min()), float(powers.max())  # pyright: ignore[reportArgumentType]
     ticks = [least, (least + most) / 2, most]
@@ -181,28 +149,15 @@ def _drawn(swept: Swept, of: str, across: str) -> str:
                 },
             },
         )
-    figure.update_layout(
-        template="none",
-        height=400,
-        dragmode=False,
+    shell.plain(figure, height=400).update_layout(
         showlegend=len(_concepts(swept)) > 1,
         legend={"orientation": "h", "y": 1.1},
-        margin={"l": 10, "r": 10, "t": 30, "b": 50},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"size": 14, "family": "system-ui, sans-serif"},
+        margin={"r": 10, "t": 30, "b": 50},
     )
     kind = "log" if across == "beta" else "linear"
-    figure.update_xaxes(
-        title={"text": _AXES[across]}, type=kind, automargin=True, fixedrange=True, nticks=6
-    )
-    figure.update_yaxes(title={"text": "uncorrelatedness"}, automargin=True, fixedrange=True)
-    return figure.to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        div_id=f"{of}-{across.partition('@')[0]}",
-        config={"displayModeBar": False, "responsive": True},
-    )
+    figure.update_xaxes(title={"text": _AXES[across]}, type=kind, nticks=6)
+    figure.update_yaxes(title={"text": "uncorrelatedness"})
+    return shell.drawn(figure, f"{of}-{across.partition('@')[0]}")
 
 
 def _concepts(swept: Swept) -> list[int]:
@@ -239,10 +194,4 @@ def _markdown_table(table: pl.DataFrame) -> list[str]:
 
 def _html_table(table: pl.DataFrame) -> str:
     """A frame as an HTML table."""
-
-    def line(cells: Sequence[Any], kind: str) -> str:
-        words = ("" if cell is None else escape(str(cell)) for cell in cells)
-        return f"<tr>{''.join(f'<{kind}>{word}</{kind}>' for word in words)}</tr>"
-
-    body = "".join(line(row, "td") for row in table.rows())
-    return f'<div class="wide"><table>{line(table.columns, "th")}{body}</table></div>'
+    return shell.table(table.columns, table.rows())
