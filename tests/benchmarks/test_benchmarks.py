@@ -1,10 +1,12 @@
 """The benchmark's own arithmetic and its report; nothing is timed here."""
 
+import argparse
 import doctest
 import importlib
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -192,3 +194,31 @@ def test_peers_and_macrid_have_the_same_torch():
         for path in (ROOT / "constraints.txt", ROOT / "benchmarks" / "peers.txt")
     ]
     assert pins[0] == pins[1]
+
+
+def test_a_dimension_is_judged_on_items_that_did_not_choose_it():
+    concepts = importlib.import_module("concepts")
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(400, 6))
+    known = -vectors[:, 2] + 0.1 * random.normal(size=400)
+    axis, agreements = concepts.judged(vectors, known)
+    assert axis == (2, -1.0)
+    assert min(agreements.values()) > 0.9
+    many = random.normal(size=(400, 200))  # one of these goes with anything, by chance
+    _, agreements = concepts.judged(many, known)
+    assert abs(agreements["dimension"]) < 0.2
+
+
+def test_what_was_measured_is_kept_and_not_measured_again(tmp_path):
+    concepts = importlib.import_module("concepts")
+    given = argparse.Namespace(raw=tmp_path / "raw", out=tmp_path / "page.md")
+    world = {"world": "A shop", "dials": []}
+    for seed, nmi in ((0, 0.5), (0, 0.1), (1, 0.75)):
+        found = {"seed": seed, "prototypes": "learned", "NMI": nmi}
+        concepts.keep(given, f"shop {seed}", lambda found=found: {**world, "found": found})
+    lines = given.out.read_text().splitlines()
+    assert [line for line in lines if line.startswith("| ")][2:4] == [
+        "| 0 | learned | 0.500 |",
+        "| 1 | learned | 0.750 |",
+    ]
+    assert lines[-1] == "| learned | 2 | 0.625 |"

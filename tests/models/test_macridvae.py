@@ -55,6 +55,7 @@ def test_defaults_are_the_authors():
         ({"dropout": 1.0}, "dropout is 1.0, but should be less than 1"),
         ({"prior_std": float("nan")}, "prior_std is nan"),
         ({"similarity": "dot"}, "similarity is 'dot', but should be 'cosine' or 'inner'"),
+        ({"prototypes": "frozen"}, "prototypes is 'frozen', but .* 'learned' or 'clustered'"),
     ],
 )
 def test_a_wrong_setting_is_refused_in_words(settings, words):

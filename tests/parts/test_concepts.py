@@ -145,3 +145,32 @@ def test_half_precision_is_kept_away_from_the_cosines():
     prototypes = prototypes_of(tau=0.02).eval()
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(prototypes(), prototypes_of(tau=0.02).eval()())
+
+
+@pytest.mark.parametrize("cosine", [True, False])
+def test_settled_prototypes_follow_the_means_of_their_items_and_one_without_any_stays(cosine):
+    prototypes = prototypes_of(cosine=cosine)
+    drawn = prototypes.weight.detach().clone()
+    members = torch.arange(N_ITEMS) % 2
+    prototypes.settle(members)
+    with torch.no_grad():
+        prototypes.items.weight.mul_(torch.rand(N_ITEMS, 1) + 0.5)
+    prototypes.follow()
+    expected = torch.stack([prototypes.items()[members == k].mean(0) for k in (0, 1)])
+    torch.testing.assert_close(prototypes.weight[:2], expected)
+    assert torch.equal(prototypes.weight[2], drawn[2])
+
+
+def test_settled_prototypes_are_not_trained_and_items_are():
+    prototypes = prototypes_of().train()
+    prototypes.settle(torch.zeros(N_ITEMS, dtype=torch.long))
+    prototypes()[:, 0].sum().backward()
+    assert prototypes.weight.grad is None
+    assert (prototypes.items.weight.grad.abs().sum(-1) > 0).all()
+
+
+def test_prototypes_that_are_learned_follow_nothing():
+    prototypes = prototypes_of()
+    drawn = prototypes.weight.detach().clone()
+    prototypes.follow()
+    assert torch.equal(prototypes.weight, drawn)

@@ -13,8 +13,8 @@ from macrid.cli.steer import show_change, show_walk, try_a_dial
 
 # Chosen on validation users of shops with other seeds, so that the demo ends within two minutes.
 USERS, ITEMS, SEED = 8_000, 2_000, 0
-SETTINGS = {"n_concepts": 7, "n_dims": 64, "beta": 0.5}
-TRAINING = {"epochs": 30, "batch_size": 250, "learning_rate": 3e-3, "patience": 5}
+SETTINGS = {"n_concepts": 7, "n_dims": 64, "beta": 0.5, "prototypes": "clustered"}
+TRAINING = {"recipe": "fast", "epochs": 12, "batch_size": 250, "patience": 3}
 
 
 def demo(

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from macrid.control.names import Names
 from macrid.data.interactions import Interactions
+from macrid.models.clusters import start_from_clusters
 from macrid.models.profiles import Profiled
 from macrid.models.spectrum import start_from_spectrum
 from macrid.models.vae import VAE
@@ -63,6 +64,13 @@ class MacridVAESettings(Settings):
     assignment: Annotated[
         Assignment, Field(description="after training: soft is the authors' code, mode their paper")
     ] = "soft"
+    prototypes: Annotated[
+        Literal["learned", "clustered"],
+        Field(
+            description="learned is the paper; clustered finds concepts in the events before "
+            "training, and prototypes follow their items"
+        ),
+    ] = "learned"
     softmax: Annotated[
         str, Field(description="what training compares with: full, or sampled:N drawn a step")
     ] = "full"
@@ -116,7 +124,7 @@ class MacridVAE(Profiled):
     Args:
         settings: Fields of `MacridVAESettings`: ``n_concepts=7, n_dims=100, beta=0.2, tau=0.1,
             prior_std=0.075, dropout=0.5, l2=0.0, similarity="cosine",
-            assignment_sampling="soft", assignment="soft", softmax="full",
+            assignment_sampling="soft", assignment="soft", prototypes="learned", softmax="full",
             proposal="popularity"``.
 
     Raises:
@@ -151,13 +159,15 @@ class MacridVAE(Profiled):
         return Objective(self.settings.beta, self.settings.l2)
 
     def prepare(self, train: Interactions, settings: TrainingSettings) -> None:
-        """Draw negatives by the training events; start from their spectrum if asked."""
+        """Draw negatives by the training events; start from their spectrum or clusters if asked."""
         self.names = Names()  # those given were of other concepts
         if self.network.negatives is not None:
             counts = np.bincount(train.columns, minlength=train.n_items)
             self.network.negatives.follow(torch.from_numpy(counts))
         if settings.start == "spectrum":
             start_from_spectrum(self.network, train)
+        if self.settings.prototypes == "clustered":
+            start_from_clusters(self.network, train)
 
     @torch.no_grad()
     def item_concepts(self) -> np.ndarray:

@@ -1,6 +1,7 @@
 """First weights that know the data already: a network that starts near a linear recommender."""
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -37,7 +38,7 @@ def start_from_spectrum(network: VAE, train: Interactions) -> None:
     assert isinstance(decoder, MixtureDecoder)
     items = decoder.items.weight
     n_dims = items.shape[1]
-    vectors = _singular_vectors(train, n_dims - 1)
+    vectors = singular_vectors(train, n_dims - 1, USER_POWER, ITEM_POWER)
     # (item, dim); where there are fewer vectors than dimensions the last are empty.
     table = F.pad(vectors, (1, n_dims - 1 - vectors.shape[1]))
     log_counts = torch.from_numpy(train.item_counts()).float().clamp_min(1).log()
@@ -54,12 +55,21 @@ def start_from_spectrum(network: VAE, train: Interactions) -> None:
     encoder.head.bias[0] = OFFSET * length
 
 
-def _singular_vectors(train: Interactions, number: int) -> Tensor:
-    """The first right singular vectors of the scaled events, (item, at most ``number``)."""
+def singular_vectors(
+    train: Interactions, number: int, user_power: float, item_power: float
+) -> Float[Tensor, "item some"]:
+    """The first right singular vectors of the events, each over powers of its two counts.
+
+    Args:
+        train: Training users.
+        number: How many are wanted; there are fewer where there are fewer users or items.
+        user_power: Of the number of a user's events.
+        item_power: Of an item's.
+    """
     users, columns = (torch.from_numpy(side).long() for side in (train.rows, train.columns))
     scales = [
         side.bincount()[side].float() ** -power
-        for side, power in ((users, USER_POWER), (columns, ITEM_POWER))
+        for side, power in ((users, user_power), (columns, item_power))
     ]
     shape = train.n_users, train.n_items
     events = torch.stack([users, columns])

@@ -63,8 +63,13 @@ class VAE(nn.Module):
         return self.latent.passes
 
     def begin_pass(self, number: int) -> None:
-        """Called before each of them, numbered from 0 in every epoch."""
+        """Called before each of them, numbered from 0 in every epoch.
+
+        Before the first, prototypes of settled concepts follow their items.
+        """
         self.decoder.requires_grad_(self.latent.begin_pass(number))
+        if number == 0 and isinstance(self.concepts, Prototypes):
+            self.concepts.follow()
 
     def forward(self, histories: Histories) -> Elbo:
         """Both halves of the bound, in nats per person."""

@@ -3,7 +3,7 @@
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -11,6 +11,7 @@ from macrid.parts.items import ItemVectors, unit
 
 Assignment = Literal["soft", "mode"]
 Sampling = Literal["soft", "straight-through", "none"]
+_BLOCK = 1 << 16  # items looked at at a time
 
 
 class Prototypes(nn.Module):
@@ -41,6 +42,7 @@ class Prototypes(nn.Module):
 
     items: ItemVectors
     weight: nn.Parameter
+    members: Tensor | None  # the concept of each item, where that was settled before training
 
     def __init__(
         self,
@@ -58,11 +60,33 @@ class Prototypes(nn.Module):
         self.assignment = assignment
         self.weight = nn.Parameter(torch.empty(n_concepts, items.weight.shape[1]))
         nn.init.xavier_uniform_(self.weight)
+        self.register_buffer("members", None)
 
     @property
     def n_concepts(self) -> int:
         """K."""
         return len(self.weight)
+
+    def settle(self, members: Int[Tensor, " item"]) -> None:
+        """Say which concept each item is of: prototypes follow the items and are not trained.
+
+        Assignments go by the cosine all the same, so that an item may still leave its concept.
+        """
+        self.members = members
+        self.weight.requires_grad_(False)
+        self.follow()
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Move prototypes to the mean of the items settled on them; one without items stays."""
+        if self.members is None:
+            return
+        sums = torch.zeros_like(self.weight)
+        blocks = zip(self.items.weight.split(_BLOCK), self.members.split(_BLOCK), strict=True)
+        for vectors, members in blocks:
+            sums.index_add_(0, members, unit(vectors) if self.items.cosine else vectors)
+        counts = self.members.bincount(minlength=self.n_concepts)[:, None]
+        self.weight.copy_(torch.where(counts > 0, sums / counts.clamp_min(1), self.weight))
 
     def forward(
         self, vectors: Float[Tensor, "item dim"] | None = None

@@ -185,9 +185,9 @@ class _Module(lightning.LightningModule):
         self.n_users, self.started = 0, time.perf_counter()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Some networks treat the passes of an epoch differently."""
+        """Some networks treat the passes of an epoch differently, or prepare for each."""
         number, first = divmod(batch_idx * self.passes, self.n_batches)
-        if self.passes > 1 and first == 0:
+        if first == 0 and hasattr(self.network, "begin_pass"):
             cast(Any, self.network).begin_pass(number)
 
     def training_step(self, batch: Sequence[Histories]) -> Tensor:
