@@ -7,6 +7,8 @@ import hypothesis
 import pytest
 import torch
 
+from postgres import postgres  # noqa: F401  a fixture
+
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
 # Tiny tensors on two busy cores can be 20 times slower on two threads.

@@ -324,7 +324,14 @@ class TestUse:
 class TestOther:
     def test_models_lists_settings_with_bounds(self, capsys):
         assert run(["models"]) == 0
-        shown = capsys.readouterr().out
+        captured = capsys.readouterr()
+        shown = captured.out
+        assert captured.err == ""
+        assert "…" not in shown
+        assert "0.05..5 by 0.05" in shown
+        vamp = shown.split("\nvamp: ")[1].split("\n\n")[0].splitlines()
+        assert vamp[-2].startswith("trained with epochs 400, batch_size 200")
+        assert vamp[-1].startswith("tune also searches batch_size 128 | 256 | 500 | 1024 | 200, ")
         assert all(
             name in shown for name in ("macridvae", "ease", "popularity", "n_concepts", "≥ 1")
         )
@@ -334,6 +341,8 @@ class TestOther:
         listed = json.loads(capsys.readouterr().out)
         assert listed["macridvae"]["training_defaults"] == {}
         assert listed["vamp"]["training_defaults"]["epochs"] == 400
+        assert listed["ease"]["searched"] == {"regularization": "10..5000 log"}
+        assert listed["popularity"]["searched"] == {}
 
     def test_doctor_says_what_each_extra_would_add(self, capsys):
         assert run(["doctor", "--json"]) == 0

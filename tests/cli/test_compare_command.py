@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from macrid.cli.app import run
+from macrid.models.popularity import Popularity
 
 QUICK = ["--epochs", "2", "--batch-size", "20", "--set", "multdae.n_dims=4"]
 
@@ -154,14 +155,26 @@ def test_stopped_by_hand_it_says_how_to_go_on(log, tmp_path, capsys):
     assert [path.name for path in (out / "cells").iterdir()] == ["popularity"]
 
 
+def test_stopped_before_the_first_cell_it_speaks_of_none(log, tmp_path, capsys, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Popularity, "fit", stop)
+    out = tmp_path / "c"
+    assert run(["compare", str(log), "--out", str(out), "--models", "popularity"]) == 130
+    assert "kept" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["--models", "easy"], "no model 'easy'; did you mean 'ease'"),
         (["--models", ","], "no model was named"),
+        (["--models", ""], "no model was named"),
         (["--models", "ease,ease"], "--models has 'ease' twice"),
         (["--models", "nowhere.toml"], "cannot read nowhere.toml"),
         (["--models", "ease", "--seeds", "0"], "seeds is 0"),
+        (["--models", "ease", "--seeds", "1000000000"], "seeds is 1000000000"),
         (["--models", "ease", "--metrics", "map@9"], "no metric 'map@9'"),
         (["--models", "ease", "--set", "beta=2"], "write --set MODEL.beta=2"),
         (["--models", "ease", "--set", "multvae.beta=2"], "'multvae', which is not compared"),
@@ -171,8 +184,9 @@ def test_stopped_by_hand_it_says_how_to_go_on(log, tmp_path, capsys):
         (["--models", "multdae", "--recipe", "slow"], "recipe is 'slow'"),
     ],
 )
-def test_a_wrong_request_is_refused_in_a_sentence(log, tmp_path, capsys, words, sentence):
-    assert sentence in refused(["compare", log, "--out", tmp_path / "c", *words], capsys)
+def test_a_wrong_request_is_refused_before_the_data_are_read(tmp_path, capsys, words, sentence):
+    command = ["compare", tmp_path / "none.csv", "--out", tmp_path / "c", *words]
+    assert sentence in refused(command, capsys)
     assert not (tmp_path / "c").exists()
 
 

@@ -1,10 +1,12 @@
 """`macrid tune` as people meet it: killed, shared, finished, and what comes of it."""
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 
@@ -13,6 +15,7 @@ import polars as pl
 import pytest
 
 from macrid.cli.app import run
+from macrid.evaluation import tune as of_tune
 
 # One worker, as what is shared takes seconds.
 pytestmark = pytest.mark.xdist_group("tune command")
@@ -105,9 +108,7 @@ def test_killed_and_started_again_it_goes_on(log, tmp_path):
     out = tmp_path / "killed"
     command = words(log, out, 3, "--epochs", "12", "--no-test")
     with begin(command) as process:
-        deadline = time.monotonic() + 60
-        while not running(out, after=1) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait(out, after=1)
         process.kill()
         process.wait()
     assert process.returncode == -signal.SIGKILL
@@ -137,36 +138,55 @@ def running(out, after):
         return False
 
 
-def test_two_processes_share_a_search(log, tmp_path):
+def wait(out, after):
+    """Until there is such a trial."""
+    deadline = time.monotonic() + 60
+    while not running(out, after) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def test_two_processes_share_a_search(log, tmp_path, capsys):
     out = tmp_path / "shared"
-    both = [begin(words(log, out, 3, "--no-test")) for _ in range(2)]
-    said = [process.communicate(timeout=120)[1] for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
+    command = words(log, out, 4, "--epochs", "12", "--no-test")
+    with begin(command) as process:
+        wait(out, after=0)
+        assert run(command) == 0  # the other process is this one
+        said = [process.communicate(timeout=120)[1], capsys.readouterr().err]
+    assert process.returncode == 0, said
     found = trials(out)
-    assert len(found) in (3, 4)  # both may have begun the last one
+    assert len(found) in (4, 5)  # both may have begun the last one
     assert set(found["state"]) <= {"complete", "pruned"}
     assert found["learning_rate"].n_unique() == len(found)
     lines = [sum(line.startswith("trial ") for line in text.splitlines()) for text in said]
+    assert all(lines)
     assert sum(lines) == len(found)
     assert json.loads((out / "result.json").read_text())["test"] is None
 
 
-def test_ctrl_c_keeps_what_was_found(log, tmp_path):
+def test_ctrl_c_keeps_what_was_found(log, tmp_path, capsys):
     out = tmp_path / "stopped"
-    with begin(words(log, out, 3, "--epochs", "200")) as process:
-        deadline = time.monotonic() + 60
-        while not running(out, after=0) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=60)[1]
-    assert process.returncode == 130
-    assert f"is kept in {out}; the same command goes on with it\n" in said
+
+    def stop():
+        wait(out, after=0)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=stop, daemon=True).start()
+    assert run(words(log, out, 3, "--epochs", "5000")) == 130
+    assert f"is kept in {out}; the same command goes on with it\n" in capsys.readouterr().err
 
 
-def test_without_plotly_there_is_a_note(log, tmp_path, monkeypatch, capsys):
+def test_stopped_before_there_is_a_folder_it_speaks_of_none(log, tmp_path, capsys, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(of_tune, "_prepare", stop)
+    assert run(["tune", str(log), "--model", "ease", "--out", str(tmp_path / "t")]) == 130
+    assert "kept" not in capsys.readouterr().err
+
+
+def test_without_plotly_there_is_a_note(log, folder, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
-    command = ["tune", str(log), "--model", "ease", "--trials", "2", "--out", str(tmp_path)]
-    assert run(command) == 0
+    assert run(words(log, folder, 3, "--search", "beta=0.1,0.2,0.5")) == 0
     said = capsys.readouterr().err
     assert "no report.html was written: plotly is not installed" in said
     assert "pip install 'macrid[viz]'" in said
@@ -180,14 +200,27 @@ def test_without_plotly_there_is_a_note(log, tmp_path, monkeypatch, capsys):
         (["--search", "beta=3..1"], "beta is to be searched from 3.0 to 1.0; swap them"),
         (["--search", "beta"], "--search 'beta' is not of the form name=value"),
         (["--model", "popularity"], "there is nothing to search of popularity"),
-        (["--model", "ease", "--trials", "0"], "trials is 0 and minutes None; at least 1"),
-        (["--model", "ease", "--timeout", "0"], "trials is 20 and minutes 0.0"),
+        (["--model", "ease", "--trials", "0"], "trials is 0; 1 or more"),
+        (["--model", "ease", "--timeout", "0"], "timeout is 0 minutes"),
+        (["--model", "ease", "--storage", ""], "storage or study is ''"),
+        (["--model", "ease", "--study", ""], "storage or study is ''"),
         (["--metrics", "hits@3"], "there is no metric 'hits@3'"),
-        (["--model", "ease", "--storage", "nonsense"], "cannot open the storage of that address"),
     ],
 )
-def test_a_wrong_request_is_a_sentence(log, tmp_path, capsys, more, sentence):
-    assert run(["tune", str(log), "--out", str(tmp_path / "t"), *more]) == 2
+def test_a_wrong_request_is_a_sentence_before_the_data_are_read(tmp_path, capsys, more, sentence):
+    assert run(["tune", str(tmp_path / "none.csv"), "--out", str(tmp_path / "t"), *more]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert sentence in captured.err.splitlines()[-1]
+    assert not (tmp_path / "t").exists()
+
+
+def test_a_storage_that_cannot_be_opened_is_a_sentence(log, tmp_path, capsys):
+    words = ["--model", "ease", "--storage", "nonsense", "--out", str(tmp_path / "t")]
+    assert run(["tune", str(log), *words]) == 2
+    assert "cannot open the storage of that address" in capsys.readouterr().err
+
+
+def test_help_names_the_driver_of_postgresql(capsys):
+    assert run(["tune", "--help"]) == 0
+    assert "'psycopg[binary]'" in capsys.readouterr().out

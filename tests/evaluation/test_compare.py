@@ -1,6 +1,7 @@
 """Models beside each other on the planted world: what is found, kept, refused."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import polars as pl
@@ -112,6 +113,13 @@ def test_beyond_accuracy_columns_on_request(kept):
     assert found.beyond == ["coverage@20", "novelty@20", "gini@20", "diversity@20", "head@20"]
     assert all(found.models[name].is_between(0, 6).all() for name in found.beyond)
     assert compare(split(), ["popularity"]).beyond == []
+
+
+def test_what_needs_item_features_says_so_where_there_are_none():
+    bare = macrid.read({"user": [u for u in range(12) for _ in range(6)], "item": [*range(6)] * 12})
+    found = compare(macrid.hold_out_users(bare, n_users=3), ["popularity"], beyond=True)
+    assert found.models["diversity@20"][0] is None
+    assert found.remarks() == ["diversity@20 needs a table of item features (--items)"]
 
 
 def test_json_holds_everything_by_name(kept):
@@ -226,7 +234,7 @@ def test_a_seed_that_fails_is_left_out_and_said():
         about={"seeds": [98765, 1], "users": 2},
     )
     assert found.models.row(0, named=True)["recall@5"] == 0.75
-    assert found.failures() == ["a: 1 of 2 failed: too large"]
+    assert found.remarks() == ["a: 1 of 2 failed: too large"]
 
 
 def test_without_any_model_left_the_first_reason_is_raised():
@@ -253,6 +261,7 @@ def test_too_large_a_model_is_a_row_too():
         ([Contender("a", "ease", {}, {"epochs": 1})], {}, SettingsError, "takes no epochs"),
         ([Contender("a", "multdae", {}, {"epochs": 0})], {}, SettingsError, "epochs is 0"),
         (["ease"], {"seeds": 0}, ValueError, "seeds is 0"),
+        (["multdae"], {"seeds": 10**9}, ValueError, "trained with 1 to 1,000 of them"),
         (["ease"], {"metrics": ["map@5"]}, ValueError, "no metric 'map@5'"),
         (["ease"], {"metrics": []}, ValueError, "no metric was named"),
     ],
@@ -328,8 +337,25 @@ def test_a_cell_that_cannot_be_written_is_a_sentence(tmp_path):
         cells.keep_cell(tmp_path, "ease/once", {}, cell)
 
 
-def test_what_a_killed_process_left_is_overwritten(tmp_path):
-    (tmp_path / "cells" / "popularity" / ".once").mkdir(parents=True)
-    (tmp_path / "cells" / "popularity" / ".once" / "cell.json").write_text("half")
-    compare(split(), ["popularity"], folder=tmp_path)
-    assert [p.name for p in (tmp_path / "cells" / "popularity").iterdir()] == ["once"]
+def test_what_a_killed_process_left_is_no_cell(tmp_path):
+    (tmp_path / "cells" / "popularity" / ".once-1").mkdir(parents=True)
+    (tmp_path / "cells" / "popularity" / ".once-1" / "cell.json").write_text("half")
+    told = []
+    compare(split(), ["popularity"], folder=tmp_path, tell=told.append)
+    assert told[0] == "1 of 1: popularity …"
+    assert (tmp_path / "cells" / "popularity" / "once" / "cell.json").is_file()
+
+
+def test_of_writers_of_one_cell_the_last_one_wins_and_it_is_whole(tmp_path):
+    def keep(number):
+        users = pl.DataFrame({"user_id": ["a"], "recall@5": [float(number)]})
+        cell = cells.Cell({}, {}, 1.0, number, None, None, 0.5, {}, users)
+        cells.keep_cell(tmp_path, "ease/once", {}, cell)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(keep, range(64)))
+    found = cells.find_cell(tmp_path, "ease/once", {})
+    assert found.users["recall@5"][0] == found.parameters
+    assert [path.name for path in (tmp_path / "cells" / "ease").iterdir()] == ["once"]
+    keep(99)
+    assert cells.find_cell(tmp_path, "ease/once", {}).parameters == 99

@@ -42,6 +42,22 @@ class TestDeclaredSpaces:
         assert start.keys() == search.space.keys()
         off = {name for name in start if start[name] != everything[name]}
         assert off <= {"l2"}  # whose default is 0, where a logarithm has no place
+        assert search.starts_with_defaults()
+
+
+@pytest.mark.parametrize(
+    ("ranges", "so"),
+    [
+        ({"beta": "1..4"}, False),
+        ({"beta": "0.1..4"}, True),
+        ({"hidden": "[8],[16]"}, False),
+        ({"hidden": "[8],[600]"}, True),
+        ({"learning_rate": "0.01..0.02"}, False),
+        ({"l2": "1e-5..1"}, False),
+    ],
+)
+def test_a_range_that_excludes_a_default_begins_elsewhere(ranges, so):
+    assert Search.of("multvae", {}, ranges).starts_with_defaults() is so
 
 
 def test_the_macridvae_space_is_the_authors_and_leaves_the_dimensions():

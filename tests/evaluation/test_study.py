@@ -14,6 +14,19 @@ from macrid.errors import DataError, MissingExtra, SearchFailed, SettingsError
 from macrid.evaluation import study as of_study
 from macrid.evaluation.study import bury, file_url, opened, retry, sign
 
+# A process of a search: four trials, each begun before the last of the other process ends.
+SHARER = """
+import sys, time
+from macrid.evaluation.study import opened, sign
+
+def drawn(trial):
+    sign(trial)
+    time.sleep(0.2)
+    return trial.suggest_float("x", 0.0, 1.0)
+
+with opened(sys.argv[1], "one", {"model": "ease"}, seed=0, warmup=1) as study:
+    study.optimize(drawn, n_trials=4)
+"""
 SPACE = {"x": optuna.distributions.FloatDistribution(0.0, 1.0)}
 
 
@@ -92,13 +105,34 @@ class TestStorage:
         [
             ("nonsense", "cannot open the storage of that address"),
             ("sqlite:////no/such/folder/study.db", "unable to open database file"),
-            ("postgresql+pg8000://me:secret@host/name", r"me:\*\*\*@host.*pg8000 is not installed"),
+            (
+                "postgresql+pg8000://me:secret@host/name",
+                r"me:\*\*\*@host.*the database's driver, pg8000, is not installed",
+            ),
         ],
     )
     def test_one_that_cannot_be_opened_is_a_sentence_without_password(self, address, words):
         with pytest.raises(SettingsError, match=words) as caught, at(address):
             pass
         assert "secret" not in str(caught.value)
+
+    @pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg"])
+    def test_the_driver_of_postgresql_is_named(self, monkeypatch, scheme):
+        monkeypatch.setitem(sys.modules, "psycopg", None)
+        sentence = r"driver is not installed; run: pip install 'psycopg\[binary\]'"
+        with pytest.raises(SettingsError, match=sentence), at(f"{scheme}://me:secret@host/name"):
+            pass
+
+    def test_two_processes_share_an_empty_postgresql(self, postgres):
+        postgres._call("createdb", "-h", postgres.folder, "-U", "macrid", "shared")
+        url = postgres.url.replace("/postgres?", "/shared?")
+        command = [sys.executable, "-c", SHARER, url]
+        both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        said = [process.communicate(timeout=120)[1] for process in both]
+        assert [process.returncode for process in both] == [0, 0], said
+        with at(url) as study:
+            assert len(set(values(study))) == 8
+            assert {t.user_attrs["process"]["pid"] for t in study.trials} == {p.pid for p in both}
 
     def test_one_that_fails_on_the_way_is_a_sentence(self, url, tmp_path):
         sentence = "no such table: trials; once it is mended"

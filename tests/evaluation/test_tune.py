@@ -6,8 +6,16 @@ import tomllib
 
 import polars as pl
 import pytest
+import torch
 
-from macrid.errors import ArtifactError, DataError, SearchFailed, TooLarge, TrainingDiverged
+from macrid.errors import (
+    ArtifactError,
+    DataError,
+    SearchFailed,
+    SettingsError,
+    TooLarge,
+    TrainingDiverged,
+)
 from macrid.evaluation import tune as of_tune
 from macrid.evaluation.protocol import evaluate
 from macrid.evaluation.search import Search
@@ -39,10 +47,10 @@ def states(tuned):
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    """A search of four trials, what it said, and its folder."""
+    """A search of three trials, what it said, and its folder."""
     folder, said = tmp_path_factory.mktemp("tune"), []
     search = tiny({"learning_rate": "0.001..0.03", "tau": "0.05,0.1,0.3"})
-    return tune(search, split(), trials=4, folder=folder, tell=said.append), said, folder
+    return tune(search, split(), trials=3, folder=folder, tell=said.append), said, folder
 
 
 class TestASearch:
@@ -69,10 +77,10 @@ class TestASearch:
         _, said, _ = done
         assert said[0].startswith("trial 0: 0.")
         assert "; best 0." in said[0]
-        assert re.search(r"1 of 4 done; about \d+\.\d minutes left$", said[0])
-        assert "minutes left" not in said[3]
-        assert said[4].startswith("training by trial ")
-        assert len(said) == 5
+        assert re.search(r"1 of 3 done; about \d+\.\d minutes left$", said[0])
+        assert "minutes left" not in said[2]
+        assert said[3].startswith("training by trial ")
+        assert len(said) == 4
 
     def test_keeps_what_it_found(self, done):
         tuned, _, folder = done
@@ -81,7 +89,7 @@ class TestASearch:
         }  # fmt: skip
         result = json.loads((folder / "result.json").read_text())
         assert result == json.loads(json.dumps(tuned.to_dict()))
-        assert result["trials"] == 4
+        assert result["trials"] == 3
         assert set(result["test"]) == set(result["baselines"]["popularity"])
         assert all(measured["se"] >= 0 for measured in result["test"].values())
         csv = pl.read_csv(folder / "trials.csv")
@@ -96,15 +104,15 @@ class TestASearch:
         tuned, _, folder = done
         monkeypatch.setattr(of_tune, "evaluate", None)
         said = []
-        again = tune(tuned.search, split(), trials=4, folder=folder, tell=said.append)
+        again = tune(tuned.search, split(), trials=3, folder=folder, tell=said.append)
         assert not said
         assert again.to_dict() == tuned.to_dict()
 
     def test_another_start_adds_to_the_trials(self, done):
         tuned, _, folder = done
-        more = tune(tuned.search, split(), trials=5, folder=folder, test=False)
-        assert more.trials["value"][:4].to_list() == tuned.trials["value"].to_list()
-        assert len(more.trials) == 5
+        more = tune(tuned.search, split(), trials=4, folder=folder, test=False)
+        assert more.trials["value"][:3].to_list() == tuned.trials["value"].to_list()
+        assert len(more.trials) == 4
 
     def test_other_data_or_settings_are_refused(self, done):
         tuned, _, folder = done
@@ -116,22 +124,34 @@ class TestASearch:
         with pytest.raises(DataError, match="begun with other training users"):
             tune(tuned.search, other, folder=folder)
 
-    def test_a_result_that_is_damaged_is_measured_again(self, done, tmp_path):
+    def test_another_model_or_study_is_not_searched_over_it(self, done):
         tuned, _, folder = done
-        (tmp_path / "result.json").write_text("{")
+        before = {path: path.read_bytes() for path in folder.iterdir()}
+        holds = r"holds the search of macridvae in the study 'macridvae', which .*another folder"
+        with pytest.raises(ArtifactError, match=holds):
+            tune("ease", split(), folder=folder)
+        with pytest.raises(ArtifactError, match="in the study 'second' in another folder"):
+            tune(tuned.search, split(), folder=folder, study="second")
+        assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+    @pytest.mark.parametrize("content", ["{", "[]", "{}"])
+    def test_a_result_that_is_damaged_is_measured_again(self, done, tmp_path, content):
+        tuned, _, folder = done
+        (tmp_path / "result.json").write_text(content)
+        of_tune._prepare(tmp_path, "ease", "ease")
         assert of_tune._recalled(tuned, tmp_path) is tuned
         changed = of_tune.replace(tuned, best=99, test=None)
         assert of_tune._recalled(changed, folder).test is None
 
 
 def test_trials_that_learn_nothing_are_pruned():
-    search = tiny({"learning_rate": "0.03,0.02,1e-6"}, epochs=5)
-    tuned = tune(search, split(), trials=12, test=False)
+    search = tiny({"learning_rate": "0.03,0.02,1e-6"}, epochs=3)
+    tuned = tune(search, split(), trials=8, test=False)
     slow = tuned.trials.filter(pl.col("learning_rate") == 1e-6)
     assert tuned.training["learning_rate"] > 1e-6
     assert "pruned" in slow["state"].to_list()
     assert tuned.to_dict()["pruned"] == states(tuned).count("pruned")
-    assert len(tuned.trials) == 12
+    assert len(tuned.trials) == 8
     pruned = tuned.trials.filter(state="pruned")
     assert pruned["value"].max() < tuned.validation["ndcg@100"]["mean"]
     assert tuned.importance == {"learning_rate": 1.0}
@@ -218,10 +238,34 @@ class TestFailures:
         assert tuned.trials["reason"][1] == "stopped"
 
 
-@pytest.mark.parametrize("wrong", [{"trials": 0}, {"minutes": 0}, {"minutes": float("nan")}])
-def test_no_trials_and_no_time_are_refused(wrong):
-    with pytest.raises(ValueError, match="at least 1, and above 0"):
-        tune("ease", split(), **wrong)
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"trials": 0}, "trials is 0; 1 or more"),
+        ({"minutes": 0}, "timeout is 0 minutes; it is above 0"),
+        ({"minutes": float("nan")}, "timeout is nan minutes"),
+        ({"storage": ""}, r"storage or study is '' \(a variable not set\?\)"),
+        ({"study": ""}, "storage or study is ''"),
+    ],
+)
+def test_no_trials_no_time_and_no_names_are_refused(tmp_path, wrong, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        tune("ease", split(), folder=tmp_path / "new", **wrong)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_is_refused_before_the_first_trial(tmp_path):
+    with pytest.raises(SettingsError, match="device is 'cuda', but torch finds none"):
+        tune(tiny(device="cuda"), split(), folder=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_a_range_excludes_is_not_called_the_defaults():
+    tuned = tune(Search.of("ease", {}, {"regularization": "600..900"}), split(), trials=1)
+    assert tuned.trials["regularization"][0] == 600
+    assert tuned.defaults is None
+    assert tuned.to_dict()["validation_of_defaults"] is None
 
 
 class TestTheFolder:

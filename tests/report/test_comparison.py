@@ -86,6 +86,21 @@ def test_one_model_alone_has_no_differences_to_tell():
     assert "less that of" not in page(alone)
 
 
+def test_one_difference_is_spoken_of_as_one():
+    pair = compare(split(), ["popularity", "ease"], seeds=1)
+    assert "same users; the interval holds with 95% confidence" in markdown(pair)
+    assert "all 1" not in markdown(pair)
+
+
+def test_conditions_leave_out_what_is_not_set(found):
+    assert "n_dims 4" in markdown(found)
+    assert "None" not in markdown(found)
+
+
+def test_tables_may_be_wider_than_the_text(html):
+    assert ".wide { overflow-x: auto; width: max-content; min-width: 100%" in html
+
+
 def test_the_page_needs_nothing_from_outside(html):
     assert not re.search(r"""(src|href|action)\s*=\s*["']?(https?:)?//""", without_scripts(html))
     assert not re.search(r"<script[^>]+src", html)

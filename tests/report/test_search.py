@@ -36,6 +36,7 @@ def test_it_says_what_was_found(tuned):
     assert f"<td>regularization</td><td>{tuned.settings['regularization']}</td>" in shown
     assert "Trial" in shown
     assert "8 trials" in shown
+    assert "a search of 1 setting<" in shown
 
 
 def test_it_draws_history_importance_and_slices(tuned):
@@ -43,6 +44,12 @@ def test_it_draws_history_importance_and_slices(tuned):
     for figure in ("history", "importance", "slice-regularization"):
         assert page.count(f'id="{figure}"') == 1
     assert '"type":"log"' in page
+
+
+def test_what_is_wide_wraps_its_labels_and_legends_grow_away_from_the_plot(tuned):
+    page = search_page(tuned)
+    assert "white-space: normal; min-width" in page
+    assert '"yanchor":"bottom"' in page
 
 
 def test_nothing_is_fetched(tuned):

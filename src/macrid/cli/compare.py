@@ -82,6 +82,8 @@ def compare(
     import torch
 
     from macrid.cli.source import read_split_or_events
+    from macrid.evaluation.cells import FOLDER
+    from macrid.evaluation.compare import check_request
     from macrid.evaluation.compare import compare as run_all
     from macrid.report.comparison import differences_title, table_title, write_report
 
@@ -107,6 +109,7 @@ def compare(
         )
     )
     contenders = _contenders(o.ids([models]), o.pairs(settings, "--set"), training, reading)
+    check_request([one.label for one in contenders], seeds)
     names = o.metric_names(metrics)
     if threads:
         torch.set_num_threads(threads)
@@ -123,7 +126,8 @@ def compare(
             tell=note,
         )
     except KeyboardInterrupt:
-        note(f"finished cells are kept in {out}; the same command goes on from there")
+        if any(out.glob(f"{FOLDER}/*/[!.]*")):
+            note(f"finished cells are kept in {out}; the same command goes on from there")
         raise
     try:
         write_report(found, out)
@@ -135,7 +139,7 @@ def compare(
         return
     shown = found.table()
     table(shown.columns, shown.rows(), title=table_title(found))
-    for sentence in found.failures():
+    for sentence in found.remarks():
         note(sentence)
     if len(found.differences):
         shown = found.differences_table()

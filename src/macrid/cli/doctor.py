@@ -6,8 +6,10 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal, get_args, get_origin
 
+import typer
+
 from macrid.cli.options import Json
-from macrid.cli.show import document, note, table
+from macrid.cli.show import document, table
 
 _CORE = ("macrid", "torch", "lightning", "polars", "scipy", "safetensors", "pydantic", "typer")
 # extra → what it would add, and the packages that bring it
@@ -72,11 +74,18 @@ def doctor(as_json: Json = False) -> None:
 
 
 def models(as_json: Json = False) -> None:
-    """List the models with their settings, defaults and bounds.
+    """List the models with their settings, defaults, bounds, and the ranges that tune searches.
 
     Example: macrid models --json
     """
+    from macrid.evaluation.search import Search
     from macrid.models.catalog import MODELS
+
+    searched = {
+        name: {key: str(known) for key, known in Search.of(name).space.items()}
+        for name, model in MODELS.items()
+        if model.Settings.model_fields  # else there is nothing to search
+    }
 
     if as_json:
         document(
@@ -85,26 +94,29 @@ def models(as_json: Json = False) -> None:
                     "summary": _summary(model),
                     "settings": model.Settings.model_json_schema(),
                     "training_defaults": dict(model.training_defaults),
+                    "searched": searched.get(name, {}),
                 }
                 for name, model in MODELS.items()
             }
         )
         return
     for name, model in MODELS.items():
-        note("")
-        fields = model.Settings.model_fields
+        fields, space = model.Settings.model_fields, searched.get(name, {})
         rows = [
-            (field, str(info.default), _bounds(info), info.description or "")
+            (field, str(info.default), _bounds(info), space.pop(field, ""), info.description or "")
             for field, info in fields.items()
         ]
         title = f"{name}: {_summary(model)}"
         if rows:
-            table(["setting", "default", "allowed", "meaning"], rows, title=title)
+            table(["setting", "default", "allowed", "tune searches", "meaning"], rows, title=title)
         else:
             table(["no settings"], [], title=title)
         if model.training_defaults:
             said = ", ".join(f"{key} {value}" for key, value in model.training_defaults.items())
-            note(f"trained with {said}")
+            typer.echo(f"trained with {said}")
+        if space:
+            said = ", ".join(f"{key} {value}" for key, value in space.items())
+            typer.echo(f"tune also searches {said}")
 
 
 def _summary(model: type) -> str:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from macrid.report.shell import MODELS
 
-_WIDEST = 100  # letters of a cell; ids are other people's text, and may be anything
+_WIDEST = 200  # letters of a cell; ids are other people's text, and may be anything
 
 
 class _Console(Console):
@@ -50,9 +50,9 @@ def table(
         drawn.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*map(_cell, row))
-    # Without a terminal to fit into, lines are as long as they need to be.
+    # Without a terminal to fit into, lines are as long as they need to be (at most a thousand).
     fits = sys.stdout.isatty() or "COLUMNS" in os.environ
-    console = _Console(width=None if fits else 200, highlight=False, markup=False)
+    console = _Console(width=None if fits else 1000, highlight=False, markup=False)
     if title is not None:
         console.print(f"\n{title}" if title else "", style="bold")
     console.print(drawn)

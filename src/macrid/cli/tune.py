@@ -23,7 +23,8 @@ def tune(
     storage: Annotated[
         str | None,
         Option(
-            help="Optuna storage for processes to share, as postgresql://user:password@host/name.",
+            help="Optuna storage for processes to share, as postgresql://user:password@host/name "
+            r"(needs pip install 'psycopg\[binary]').",
             show_default="OUT/study.db",
         ),
     ] = None,
@@ -87,7 +88,7 @@ def tune(
 
     from macrid.cli.source import read_split_or_events
     from macrid.evaluation.search import Search
-    from macrid.evaluation.tune import BEST, tune
+    from macrid.evaluation.tune import BEST, check_request, tune
 
     names = o.metric_names(metrics)
     training = o.given(
@@ -100,6 +101,7 @@ def tune(
         threads=threads,
     )
     wanted = Search.of(model, o.pairs(settings, "--set") | training, o.pairs(search, "--search"))
+    check_request(wanted, trials=trials, minutes=timeout, storage=storage, study=study)
     given = o.given(
         items=items and str(items),
         columns=o.pairs(columns, "--column"),
@@ -130,7 +132,8 @@ def tune(
             tell=note,
         )
     except KeyboardInterrupt:
-        note(f"what was found so far is kept in {out}; the same command goes on with it")
+        if out.is_dir():
+            note(f"what was found so far is kept in {out}; the same command goes on with it")
         raise
     page = _page(tuned, out)
     if as_json:

@@ -2,15 +2,17 @@
 
 ``FOLDER/cells/LABEL/SEED/`` holds ``cell.json`` and ``users.parquet``, the values of all test
 users. Both are written into a hidden folder that is renamed when they are there, so that a process
-that is killed loses the cell at work and no other.
+that is killed loses the cell at work and no other, and of two at once the last one wins.
 """
 
 import json
 import shutil
 from collections.abc import Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import polars as pl
@@ -136,15 +138,32 @@ def keep_cell(folder: Path, name: str, identity: Mapping[str, Any], cell: Cell) 
         ArtifactError: If it cannot be written.
     """
     place = folder / FOLDER / name
-    aside = place.with_name(f".{place.name}")  # always the same: a killed process's is overwritten
+    aside = _aside(place)
     about = {key: value for key, value in vars(cell).items() if key != "users"}
     try:
-        shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         content = json.dumps({"identity": dict(identity), **about}, ensure_ascii=False, indent=2)
         replace_file(aside / "cell.json", content.encode())
         cell.users.write_parquet(aside / "users.parquet")
-        shutil.rmtree(place, ignore_errors=True)
-        aside.replace(place)
+        _put(aside, place)
     except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
         raise ArtifactError(f"cannot write {place}: {error.strerror}") from error
+
+
+def _aside(place: Path) -> Path:
+    """A hidden name beside it that no other process has."""
+    return place.with_name(f".{place.name}-{uuid4().hex}")
+
+
+def _put(aside: Path, place: Path) -> None:
+    """Rename a folder into its place; what another process put there meanwhile goes."""
+    while True:
+        with suppress(FileNotFoundError):  # there is none, or another process took it away
+            shutil.rmtree(place.rename(_aside(place)), ignore_errors=True)
+        try:
+            aside.rename(place)
+            return
+        except OSError:
+            if not place.is_dir():
+                raise

@@ -32,6 +32,7 @@ from macrid.training.settings import no_options
 
 # What one model cannot do need not end a comparison of several.
 _FAILURES = (TooLarge, TrainingDiverged, SettingsError)
+MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def compare(  # noqa: PLR0913  on what, which, how often, by what, where to
     Args:
         split: Training users, validation users to choose epochs by, test users.
         contenders: Names of the catalogue, or `Contender`.
-        seeds: How many: 98765, 1, 2 and so on. Models that draw nothing run once.
+        seeds: How many, up to 1,000: 98765, 1, 2 and so on. Models that draw nothing run once.
         metrics: As for `evaluate`. Models are compared by NDCG@100 if it is among them, else by the
             first.
         folder: Where finished cells are kept and looked for; None keeps none.
@@ -148,8 +149,8 @@ def compare(  # noqa: PLR0913  on what, which, how often, by what, where to
     """
     chosen = [Contender(one, one) if isinstance(one, str) else one for one in contenders]
     metrics = [metrics] if isinstance(metrics, str) else list(dict.fromkeys(metrics))
-    _check_labels([one.label for one in chosen])
-    _check(split, seeds, metrics)
+    check_request([one.label for one in chosen], seeds)
+    _check(split, metrics)
     tell = tell or (lambda line: None)
     place = None if folder is None else Path(folder)
     jobs = _jobs(split, chosen, seeds, {"metrics": metrics, "beyond": beyond})
@@ -181,8 +182,16 @@ def compare(  # noqa: PLR0913  on what, which, how often, by what, where to
     )
 
 
-def _check_labels(labels: Sequence[str]) -> None:
-    """Refuse labels that are none, twice or no names of folders."""
+def check_request(labels: Sequence[str], seeds: int) -> None:
+    """Refuse labels that are none, twice or no names of folders, and too few or many seeds.
+
+    Raises:
+        SettingsError: If the labels are so.
+        ValueError: If the seeds are.
+
+    Example:
+        >>> check_request(["ease", "multvae"], seeds=3)
+    """
     if not labels:
         raise SettingsError("no model was named; name one or more, such as ease,multvae,macridvae")
     for label in labels:
@@ -196,12 +205,12 @@ def _check_labels(labels: Sequence[str]) -> None:
                 f"{label!r} cannot be the name of a folder, which a label has to be; leave out "
                 "slashes and leading dots"
             )
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise ValueError(f"seeds is {seeds}; a model is trained with 1 to {MOST_SEEDS:,} of them")
 
 
-def _check(split: Split, seeds: int, metrics: Sequence[str]) -> None:
+def _check(split: Split, metrics: Sequence[str]) -> None:
     """Refuse what could not be summed up."""
-    if seeds < 1:
-        raise ValueError(f"seeds is {seeds}; every model is trained with 1 seed or more")
     if not metrics:
         raise ValueError("no metric was named; known are ndcg@k and recall@k")
     for name in metrics:

@@ -88,10 +88,12 @@ class Comparison:
             ]
         )
 
-    def failures(self) -> list[str]:
-        """A sentence for each model of which one seed or all of them failed."""
+    def remarks(self) -> list[str]:
+        """A sentence for each model of which a seed failed, and for what could not be measured."""
         failed = self.models.drop_nulls("failed")
-        return [f"{row['label']}: {row['failed']}" for row in failed.to_dicts()]
+        said = [f"{row['label']}: {row['failed']}" for row in failed.to_dicts()]
+        unknown = [name for name in self.beyond if self.models[name].is_null().all()]
+        return said + [f"{name} needs a table of item features (--items)" for name in unknown]
 
     def to_dict(self) -> dict[str, Any]:
         """As ``comparison.json`` has it."""
@@ -111,7 +113,7 @@ class Comparison:
             "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in rows
         ]
-        return "\n".join([*lines, *self.failures()])
+        return "\n".join([*lines, *self.remarks()])
 
     def _entry(self, row: dict[str, Any]) -> dict[str, Any]:
         """A model with its cells."""

@@ -64,11 +64,7 @@ class Search:
         if both := sorted(set(fixed) & set(ranges)):
             raise SettingsError(f"{', '.join(both)}: both fixed and searched; leave one out")
         given = {name: _range(kinds, name, asked) for name, asked in ranges.items()}
-        declared = {
-            name: known
-            for kind in dict.fromkeys(kinds.values())
-            for name, known in kind.space().items()
-        }
+        declared = _declared(kinds)
         space = {name: known for name, known in {**declared, **given}.items() if name not in fixed}
         if not space:
             raise SettingsError(
@@ -115,6 +111,20 @@ class Search:
         defaults = self.everything()
         return {name: known.nearest(defaults[name]) for name, known in self.space.items()}
 
+    def starts_with_defaults(self) -> bool:
+        """Whether what is tried first are the defaults; a declared range may lie beside one.
+
+        Example:
+            >>> Search.of("macridvae", ranges={"beta": "1..4"}).starts_with_defaults()
+            False
+        """
+        defaults, start = self.everything(), self.start()
+        declared = _declared(_kinds(self.model))
+        return all(
+            start[name] == defaults[name] or known == declared.get(name)
+            for name, known in self.space.items()
+        )
+
     def toml(self, values: Mapping[str, Any], reading: Mapping[str, Any]) -> str:
         """What ``macrid train --config`` takes, with some values of what is searched.
 
@@ -150,6 +160,15 @@ def _kinds(model: str) -> dict[str, type[Settings]]:
     found = model_class(model)
     kinds = [found.Settings, *[TrainingSettings] * found.in_epochs]
     return {name: kind for kind in kinds for name in kind.model_fields}
+
+
+def _declared(kinds: dict[str, type[Settings]]) -> dict[str, Range]:
+    """The ranges written beside settings."""
+    return {
+        name: known
+        for kind in dict.fromkeys(kinds.values())
+        for name, known in kind.space().items()
+    }
 
 
 def _read(kinds: dict[str, type[Settings]], name: str, value: Any) -> Any:

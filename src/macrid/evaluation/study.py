@@ -1,8 +1,10 @@
 """A study of Optuna's: opened or gone on with, never another's; shared by processes, which may die.
 
 Trials are drawn by TPE (Bergstra et al., 2011), all settings together, from a seed and the trial's
-number. So a search that was stopped goes on as it would have; but processes that share one see
-each other's results in an order of chance, and what they draw cannot be repeated.
+number. So a search that was stopped between two trials goes on as it would have. One that was
+stopped in a trial counts that one and repeats its settings under the next number; and processes
+that share a search see each other's results in an order of chance: what they draw cannot be
+repeated.
 """
 
 import os
@@ -188,7 +190,7 @@ def _storage(url: str) -> optuna.storages.RDBStorage:
                 time.sleep(0.1)
                 continue
             raise SettingsError(
-                f"cannot open the storage {_shown(url)}: {_cause(error, lite=lite)}"
+                f"cannot open the storage {_shown(url)}: {_cause(error, url)}"
             ) from None
 
 
@@ -200,12 +202,15 @@ def _shown(url: str) -> str:
         return "of that address"
 
 
-def _cause(error: Exception, *, lite: bool) -> str:
+def _cause(error: Exception, url: str) -> str:
     """What is wrong with a storage, and what to do."""
     if isinstance(error, ImportError):
-        missing = getattr(error.__cause__, "name", None) or "the database's driver"
-        return f"{missing} is not installed; install it with pip"
+        if url.startswith(("postgresql:", "postgresql+psycopg:")):
+            return "PostgreSQL's driver is not installed; run: pip install 'psycopg[binary]'"
+        missing = getattr(error.__cause__, "name", None) or "which that names"
+        return f"the database's driver, {missing}, is not installed; install it with pip"
     like = "postgresql://user:password@host/database"
+    lite = url.startswith("sqlite")
     hint = "move a damaged file away to begin anew" if lite else f"an address is like {like}"
     return f"{_first_line(error)}; {hint}"
 

@@ -1,8 +1,8 @@
 """Search of a model's settings: trials on the validation users, and one look at the test users.
 
 A trial is a training; its value the NDCG@100 of its best epoch on the validation users. The first
-has the defaults. Those that fall behind the median of others at the same epoch are pruned; one that
-diverges or does not fit into memory fails, and the search goes on.
+has the defaults, or what is nearest. Those that fall behind the others' median at the same epoch
+are pruned; one that diverges or does not fit into memory fails, and the search goes on.
 """
 
 import json
@@ -66,7 +66,7 @@ class Tuned:
         settings: Of the model in that trial, fixed ones included; all others are defaults.
         training: Of its training, likewise.
         validation: What it reached, as `Evaluation.to_dict`.
-        defaults: What the first trial reached, whose settings were the defaults; None if it failed.
+        defaults: What the first trial reached; None if it failed or a range excludes a default.
         trials: A row per trial: ``number, state`` (complete, pruned or failed), ``value`` (NDCG@100
             on the validation users; of a pruned trial its best so far), ``seconds, reason`` (of a
             failure) and a column per setting searched.
@@ -143,10 +143,11 @@ def tune(  # noqa: PLR0913  what, on whom, how long, where to
         tell: Called with each line of progress.
 
     Raises:
+        ValueError: If ``trials``, ``minutes``, ``storage`` or ``study`` is out of bounds or empty.
         SearchFailed: If not one trial was completed.
         DataError: If the study in the storage is another one.
-        SettingsError: If the storage cannot be opened.
-        ArtifactError: If the folder holds something else, or cannot be written.
+        SettingsError: If the storage cannot be opened, or the device is not there.
+        ArtifactError: If the folder holds something else or another search, or cannot be written.
 
     Example:
         >>> from macrid.data.readers import read
@@ -157,13 +158,12 @@ def tune(  # noqa: PLR0913  what, on whom, how long, where to
         ['number', 'state', 'value', 'seconds', 'reason', 'regularization']
     """
     search = Search.of(search) if isinstance(search, str) else search
-    if trials < 1 or (minutes is not None and not minutes > 0):
-        raise ValueError(f"trials is {trials} and minutes {minutes}; at least 1, and above 0")
+    check_request(search, trials=trials, minutes=minutes, storage=storage, study=study)
     name = study or search.model
     everything = search.everything()
     place = None if folder is None else Path(folder)
     if place is not None:
-        _prepare(place)
+        _prepare(place, search.model, name)
         storage = storage or file_url(place / STUDY)
     warmup = max(1, everything.get("epochs", 1) // WARMUP)
     seed = everything.get("seed", 98765)
@@ -180,6 +180,27 @@ def tune(  # noqa: PLR0913  what, on whom, how long, where to
         text = json.dumps(tuned.to_dict(), ensure_ascii=False, indent=2)
         replace_file(place / RESULT, f"{text}\n".encode())
     return tuned
+
+
+def check_request(
+    search: Search, *, trials: int, minutes: float | None, storage: str | None, study: str | None
+) -> None:
+    """Refuse what `tune` would, before data are read.
+
+    Raises:
+        ValueError: If there are to be no trials or no time, or a name is empty.
+        SettingsError: If the device is not there.
+    """
+    if trials < 1:
+        raise ValueError(f"trials is {trials}; 1 or more have to end")
+    if minutes is not None and not minutes > 0:
+        raise ValueError(f"the timeout is {minutes:g} minutes; it is above 0")
+    if "" in (storage, study):
+        raise ValueError("storage or study is '' (a variable not set?); name it, or leave it out")
+    if device := search.everything().get("device"):
+        from macrid.training.fit import accelerator  # Lightning takes seconds to import
+
+        accelerator(device)
 
 
 @dataclass
@@ -287,6 +308,7 @@ class _Work:
         start = labels(self.search.start())
         complete = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         first = [trial for trial in complete if trial.params == start]
+        honest = self.search.starts_with_defaults()
         return Tuned(
             self.search,
             self.study.study_name,
@@ -294,7 +316,7 @@ class _Work:
             settings,
             training,
             best.user_attrs["validation"],
-            first[0].user_attrs["validation"] if first else None,
+            first[0].user_attrs["validation"] if first and honest else None,
             trial_table(self.search, self.study),
             importance(self.study),
         )
@@ -309,11 +331,11 @@ class _Work:
         return [t for t in failed if t.user_attrs.get("reason", STOPPED) != STOPPED]
 
 
-def _prepare(folder: Path) -> None:
+def _prepare(folder: Path, model: str, study: str) -> None:
     """Make a folder, or take that of an earlier start; refuse to write over other things.
 
     Raises:
-        ArtifactError: If it holds something else, or cannot be written.
+        ArtifactError: If it holds something else or another search, or cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -324,6 +346,13 @@ def _prepare(folder: Path) -> None:
         raise ArtifactError(
             f"{folder} holds something else ({min(names)!r}); search in a new or empty folder, or "
             "in that of an earlier search"
+        )
+    before = _result(folder)
+    found = before.get("model", model), before.get("study", study)
+    if found != (model, study):
+        raise ArtifactError(
+            f"{folder} holds the search of {found[0]} in the study {found[1]!r}, which would be "
+            f"replaced; search {model} in the study {study!r} in another folder (--out)"
         )
 
 
@@ -343,15 +372,23 @@ def _identity(search: Search, split: Split) -> dict[str, Any]:
 
 def _recalled(tuned: Tuned, folder: Path) -> Tuned:
     """With what an earlier start, or another process, measured of the same settings."""
+    before, found = _result(folder), json.loads(json.dumps(tuned.to_dict()))
+    same = ("study", "best_trial", "settings", "training", "validation", "space")
     try:
-        before = json.loads((folder / RESULT).read_bytes())
-        found = json.loads(json.dumps(tuned.to_dict()))
-        same = ("study", "best_trial", "settings", "training", "validation", "space")
         if any(before[name] != found[name] for name in same):
             return tuned
         return replace(tuned, test=before["test"], popularity=before["baselines"]["popularity"])
-    except (OSError, ValueError, KeyError, TypeError):  # there is none, or none that is whole
+    except (KeyError, TypeError):  # none that is whole
         return tuned
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    """What an earlier start wrote; nothing if that is damaged, or there is none."""
+    try:
+        found = json.loads((folder / RESULT).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _tested(tuned: Tuned, split: Split, metrics: Sequence[str]) -> Tuned:

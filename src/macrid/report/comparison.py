@@ -47,11 +47,16 @@ def table_title(comparison: Comparison) -> str:
 
 def differences_title(comparison: Comparison) -> str:
     """What the differences, intervals and p-values are, in a sentence."""
-    about, n_pairs = comparison.about, len(comparison.differences)
+    level, n_pairs = f"{comparison.about['level']:.0%} confidence", len(comparison.differences)
+    what = f"{words(comparison.metric)} on the same users"
+    if n_pairs == 1:
+        return (
+            f"Difference of {what}; the interval holds with {level} (bootstrap of users), the "
+            "p-value is of a sign-flip test"
+        )
     return (
-        f"Differences of {words(comparison.metric)} on the same users; all {n_pairs} intervals "
-        f"hold at once with {about['level']:.0%} confidence (bootstrap of users, Bonferroni), "
-        "p-values are of a sign-flip test (Holm)"
+        f"Differences of {what}; all {n_pairs} intervals hold at once with {level} (bootstrap of "
+        "users, Bonferroni), p-values are of a sign-flip test (Holm)"
     )
 
 
@@ -70,8 +75,8 @@ def markdown(comparison: Comparison) -> str:
     """The tables, and how they came about."""
     parts = ["# Models compared", "", f"{table_title(comparison)}.", ""]
     parts += _markdown_table(comparison.table())
-    if failures := comparison.failures():
-        parts += ["", *(f"- {_cell(sentence)}" for sentence in failures)]
+    if remarks := comparison.remarks():
+        parts += ["", *(f"- {_cell(sentence)}" for sentence in remarks)]
     if len(comparison.differences):
         parts += ["", "## Differences between models", "", f"{differences_title(comparison)}.", ""]
         parts += _markdown_table(_all_pairs(comparison))
@@ -88,7 +93,7 @@ def page(comparison: Comparison) -> str:
     body = [
         *shell.paragraphs([f"{table_title(comparison)}."]),
         _html_table(comparison.table()),
-        *shell.paragraphs(comparison.failures()),
+        *shell.paragraphs(comparison.remarks()),
     ]
     dots = "The dot is the mean, the line its 95% interval over users."
     if len(comparison.about["seeds"]) > 1:
@@ -164,7 +169,8 @@ def _conditions(comparison: Comparison) -> list[str]:
             described.add(cell["label"])
             chosen = {**cell["settings"], **cell["training"]}
             chosen.pop("seed", None)
-            shown = ", ".join(f"{name} {value}" for name, value in chosen.items())
+            known = {name: value for name, value in chosen.items() if value is not None}
+            shown = ", ".join(f"{name} {value}" for name, value in known.items())
             lines.append(f"{cell['label']}: {shown or 'no settings'}")
     return lines
 

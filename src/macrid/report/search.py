@@ -41,7 +41,8 @@ def search_page(tuned: Tuned) -> str:
         MissingExtra: If plotly is not installed.
     """
     result = tuned.to_dict()
-    title = f"{result['model']}: a search of {len(result['space'])} settings"
+    n_settings = len(result["space"])
+    title = f"{result['model']}: a search of {n_settings} setting{'s' * (n_settings > 1)}"
     names = [*tuned.importance, *(name for name in result["space"] if name not in tuned.importance)]
     slices = "".join(_figure(f"slice-{name}", _slice(tuned, name), 300) for name in names[:_SLICES])
     sections = [
@@ -191,7 +192,7 @@ def _layout(x: str, y: str) -> dict[str, Any]:
 def _figure(name: str, content: dict[str, Any], height: int) -> str:
     """A figure and what draws it."""
     figure = shell.blank().add_traces(content["data"])
-    legend = {"orientation": "h", "y": 1.12}
+    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}  # grows upwards
     shell.plain(figure, height=height).update_layout(legend=legend)
     return shell.drawn(figure.update_layout(content["layout"]), name)
 

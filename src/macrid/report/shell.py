@@ -35,7 +35,8 @@ body { margin: 0 auto; max-width: 54rem; padding: 1rem; background: var(--paper)
 h1 { font-size: 1.6rem; margin: .5rem 0 }
 h2 { font-size: 1.2rem; margin: 2.2rem 0 .3rem }
 p { margin: .3rem 0; color: var(--soft); overflow-wrap: anywhere }
-.wide { overflow-x: auto; margin: .6rem 0 }
+.wide { overflow-x: auto; width: max-content; min-width: 100%; max-width: calc(100vw - 3rem);
+  margin: .6rem 0; position: relative; left: 50%; transform: translateX(-50%) }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums }
 th, td { padding: .35rem .9rem .35rem 0; text-align: left; white-space: nowrap;
   border-bottom: 1px solid var(--line) }

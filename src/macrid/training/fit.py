@@ -94,7 +94,7 @@ def fit_network(  # noqa: PLR0913  what, on whom, how, where to
     """
     if not len(train):
         raise DataError("there are no events to train on")
-    accelerator = _accelerator(settings.device)
+    there = accelerator(settings.device)
     if isinstance(network, Sized):
         check_training(network, train, settings, checkpointed=folder is not None)
     passes = getattr(network, "passes", 1)
@@ -112,7 +112,7 @@ def fit_network(  # noqa: PLR0913  what, on whom, how, where to
     with _quiet(), _threads(settings.threads):
         trainer = lightning.Trainer(
             max_epochs=settings.epochs,
-            accelerator=accelerator,
+            accelerator=there,
             devices=1,
             precision=cast(Any, _PRECISION[settings.precision]),
             callbacks=callbacks,
@@ -253,8 +253,16 @@ class _Module(lightning.LightningModule):
         self.row["seconds"] = time.perf_counter() - self.started
 
 
-def _accelerator(device: str) -> str:
-    """A device in Lightning's words, if it is there."""
+def accelerator(device: str) -> str:
+    """A device in Lightning's words, if it is there.
+
+    Raises:
+        SettingsError: If it is not.
+
+    Example:
+        >>> accelerator("cpu")
+        'cpu'
+    """
     there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
     if device in there and not there[device]():
         raise SettingsError(
