@@ -1,6 +1,7 @@
 """What all tests share: one thread, no surprises between runs, and the real data where it is."""
 
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -13,6 +14,8 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 
 # Tiny tensors on two busy cores can be 20 times slower on two threads.
 torch.set_num_threads(1)
+# A run in the background of a shell inherits a Ctrl-C that is ignored; some tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.pop("COLUMNS", None)  # tables are as wide as they need to be, whatever runs the tests
 # The same examples in every run, and no folder of them beside the code.
 hypothesis.settings.register_profile(

@@ -41,6 +41,7 @@ def test_defaults_are_the_authors():
         "similarity": "cosine",
         "assignment_sampling": "soft",
         "assignment": "soft",
+        "prototypes": "learned",
         "softmax": "full",
         "proposal": "popularity",
     }

@@ -5,6 +5,7 @@ users. Both are written into a hidden folder that is renamed when they are there
 that is killed loses the cell at work and no other, and of two at once the last one wins.
 """
 
+import errno
 import json
 import shutil
 from collections.abc import Mapping, Sequence, Set
@@ -164,6 +165,6 @@ def _put(aside: Path, place: Path) -> None:
         try:
             aside.rename(place)
             return
-        except OSError:
-            if not place.is_dir():
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
                 raise
