@@ -179,7 +179,7 @@ def test_stopped_before_there_is_a_folder_it_speaks_of_none(log, tmp_path, capsy
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(of_tune, "_prepare", stop)
+    monkeypatch.setattr(of_tune, "prepare", stop)
     assert run(["tune", str(log), "--model", "ease", "--out", str(tmp_path / "t")]) == 130
     assert "kept" not in capsys.readouterr().err
 

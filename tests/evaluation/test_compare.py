@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 import macrid
 from macrid.errors import ArtifactError, DataError, SettingsError, TrainingDiverged
@@ -359,3 +360,12 @@ def test_of_writers_of_one_cell_the_last_one_wins_and_it_is_whole(tmp_path):
     assert [path.name for path in (tmp_path / "cells" / "ease").iterdir()] == ["once"]
     keep(99)
     assert cells.find_cell(tmp_path, "ease/once", {}).parameters == 99
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_is_refused_before_anything_is_trained():
+    told = []
+    wanted = Contender("small", "multdae", {"n_dims": 8}, {"epochs": 1, "device": "cuda"})
+    with pytest.raises(SettingsError, match="device is 'cuda', but torch finds none"):
+        compare(split(), ["popularity", wanted], tell=told.append)
+    assert not told

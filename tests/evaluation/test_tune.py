@@ -134,11 +134,28 @@ class TestASearch:
             tune(tuned.search, split(), folder=folder, study="second")
         assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
+    def test_of_a_search_that_was_stopped_early_too(self, tmp_path):
+        def stop(line):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            tune(tiny(), split(), folder=tmp_path, tell=stop)
+        with pytest.raises(ArtifactError, match="holds the search of macridvae"):
+            tune("ease", split(), folder=tmp_path)
+
+    def test_the_file_says_what_the_best_was_chosen_from(self, done):
+        first = (done[2] / "best.toml").read_text().splitlines()[0]
+        assert re.fullmatch(
+            r"# The best of \d trials \(\d pruned, \d\.\d minutes\): ndcg@100 0\.\d{4} on the "
+            "validation users",
+            first,
+        )
+
     @pytest.mark.parametrize("content", ["{", "[]", "{}"])
     def test_a_result_that_is_damaged_is_measured_again(self, done, tmp_path, content):
         tuned, _, folder = done
         (tmp_path / "result.json").write_text(content)
-        of_tune._prepare(tmp_path, "ease", "ease")
+        of_tune.prepare(tmp_path, "ease", "ease")
         assert of_tune._recalled(tuned, tmp_path) is tuned
         changed = of_tune.replace(tuned, best=99, test=None)
         assert of_tune._recalled(changed, folder).test is None

@@ -88,7 +88,8 @@ def tune(
 
     from macrid.cli.source import read_split_or_events
     from macrid.evaluation.search import Search
-    from macrid.evaluation.tune import BEST, check_request, tune
+    from macrid.evaluation.tune import check_request, tune
+    from macrid.evaluation.tune_folder import BEST
 
     names = o.metric_names(metrics)
     training = o.given(

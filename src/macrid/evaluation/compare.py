@@ -133,7 +133,7 @@ def compare(  # noqa: PLR0913  on what, which, how often, by what, where to
 
     Raises:
         ValueError: If an argument is out of bounds or a metric is not known.
-        SettingsError: If a model, a label or a setting is not in order.
+        SettingsError: If a model, a label or a setting is not in order, or the device not there.
         DataError: If there are fewer than two test users, or a cell in ``folder`` is of another
             comparison.
         ArtifactError: If ``folder`` holds something else, or cannot be written.
@@ -155,6 +155,7 @@ def compare(  # noqa: PLR0913  on what, which, how often, by what, where to
     place = None if folder is None else Path(folder)
     jobs = _jobs(split, chosen, seeds, {"metrics": metrics, "beyond": beyond})
     finished = {} if place is None else _finished(jobs, place, split.test, overwrite=overwrite)
+    _check_devices([job for job in jobs if job.place not in finished])
     cells: dict[str, dict[int | None, Cell]] = {}
     failed: dict[str, list[MacridError]] = {}
     for number, job in enumerate(jobs, 1):
@@ -248,6 +249,15 @@ def _finished(
         if job.place in cells:
             check_users(folder, job.place, cells[job.place], people, job.identity["metrics"])
     return cells
+
+
+def _check_devices(jobs: Sequence[_Job]) -> None:
+    """Refuse a device that is not there before anything is trained."""
+    options = [job.contender.options(job.seed) for job in jobs]
+    for device in {one["device"] for one in options if one}:
+        from macrid.training.fit import accelerator  # Lightning takes seconds to import
+
+        accelerator(device)
 
 
 def _identity(contender: Contender, seed: int | None) -> dict[str, Any]:

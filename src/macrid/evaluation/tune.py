@@ -17,7 +17,7 @@ import torch
 
 from macrid.data.files import replace_file
 from macrid.data.splits import Split
-from macrid.errors import ArtifactError, SearchFailed, SettingsError, TooLarge, TrainingDiverged
+from macrid.errors import SearchFailed, SettingsError, TooLarge, TrainingDiverged
 from macrid.evaluation.interrupt import Interrupts
 from macrid.evaluation.protocol import DEFAULT_METRICS, evaluate
 from macrid.evaluation.search import MACHINE, Search
@@ -44,11 +44,11 @@ from macrid.evaluation.trials import (
     trial_table,
     values,
 )
+from macrid.evaluation.tune_folder import BEST, STUDY, TRIALS, prepare, read_result, write_result
 from macrid.models.catalog import model_class
 from macrid.models.popularity import Popularity
 
 MONITOR = "ndcg@100"
-STUDY, BEST, TRIALS, RESULT = "study.db", "best.toml", "trials.csv", "result.json"
 # What ends a trial and not the search.
 _FAILURES = (SettingsError, TrainingDiverged, TooLarge, MemoryError, torch.OutOfMemoryError)
 WARMUP = 5  # a trial is not pruned in a fifth of its epochs: who learns slowly may end best
@@ -163,11 +163,13 @@ def tune(  # noqa: PLR0913  what, on whom, how long, where to
     everything = search.everything()
     place = None if folder is None else Path(folder)
     if place is not None:
-        _prepare(place, search.model, name)
+        prepare(place, search.model, name)
         storage = storage or file_url(place / STUDY)
     warmup = max(1, everything.get("epochs", 1) // WARMUP)
     seed = everything.get("seed", 98765)
     with opened(storage, name, _identity(search, split), seed=seed, warmup=warmup) as opened_study:
+        if place is not None and not read_result(place):  # whose folder it is from here on
+            write_result(place, {"model": search.model, "study": name})
         work = _Work(search, split, opened_study, place, dict(reading or {}), tell)
         work.run(trials, time.monotonic() + 60 * (minutes or float("inf")))
         tuned = work.found()
@@ -177,8 +179,7 @@ def tune(  # noqa: PLR0913  what, on whom, how long, where to
         tell(f"training by trial {tuned.best} once more, to measure it on the test users")
         tuned = _tested(tuned, split, metrics)
     if place is not None:
-        text = json.dumps(tuned.to_dict(), ensure_ascii=False, indent=2)
-        replace_file(place / RESULT, f"{text}\n".encode())
+        write_result(place, tuned.to_dict())
     return tuned
 
 
@@ -213,7 +214,6 @@ class _Work:
     folder: Path | None
     reading: dict[str, Any]
     tell: Callable[[str], None]
-    written: int = -1  # the trial whose settings are in best.toml
 
     def run(self, wanted: int, deadline: float) -> None:
         """Trials until enough have ended, or it is too late for another, or all fail."""
@@ -270,11 +270,18 @@ class _Work:
             return
         table = trial_table(self.search, self.study)
         replace_file(self.folder / TRIALS, table.write_csv().encode())
-        best = best_trial(self.study)
-        if best is not None and best.number != self.written:
-            content = self.search.toml(values(self.search, best), self.reading)
-            replace_file(self.folder / BEST, content.encode())
-            self.written = best.number
+        if best := best_trial(self.study):
+            toml = self.search.toml(values(self.search, best), self.reading)
+            replace_file(self.folder / BEST, f"# {self.effort(best)}\n{toml}".encode())
+
+    def effort(self, best: FrozenTrial) -> str:
+        """What the best was chosen from, and by what."""
+        done = self.study.get_trials(deepcopy=False, states=DONE)
+        minutes = sum(seconds(trial) or 0.0 for trial in done) / 60
+        return (
+            f"The best of {len(done)} trials ({self.count(TrialState.PRUNED)} pruned, "
+            f"{minutes:.1f} minutes): {MONITOR} {reached(best):.4f} on the validation users"
+        )
 
     def progress(self, trial: FrozenTrial, wanted: int, deadline: float) -> str:
         """A line on a trial that ended, and on the search."""
@@ -331,31 +338,6 @@ class _Work:
         return [t for t in failed if t.user_attrs.get("reason", STOPPED) != STOPPED]
 
 
-def _prepare(folder: Path, model: str, study: str) -> None:
-    """Make a folder, or take that of an earlier start; refuse to write over other things.
-
-    Raises:
-        ArtifactError: If it holds something else or another search, or cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    except OSError as error:
-        raise ArtifactError(f"cannot write to {folder}: {error.strerror}") from error
-    if names and not names & {STUDY, TRIALS, RESULT}:
-        raise ArtifactError(
-            f"{folder} holds something else ({min(names)!r}); search in a new or empty folder, or "
-            "in that of an earlier search"
-        )
-    before = _result(folder)
-    found = before.get("model", model), before.get("study", study)
-    if found != (model, study):
-        raise ArtifactError(
-            f"{folder} holds the search of {found[0]} in the study {found[1]!r}, which would be "
-            f"replaced; search {model} in the study {study!r} in another folder (--out)"
-        )
-
-
 def _identity(search: Search, split: Split) -> dict[str, Any]:
     """What must not change while a study grows, as JSON knows it."""
     people = split.validation
@@ -372,7 +354,7 @@ def _identity(search: Search, split: Split) -> dict[str, Any]:
 
 def _recalled(tuned: Tuned, folder: Path) -> Tuned:
     """With what an earlier start, or another process, measured of the same settings."""
-    before, found = _result(folder), json.loads(json.dumps(tuned.to_dict()))
+    before, found = read_result(folder), json.loads(json.dumps(tuned.to_dict()))
     same = ("study", "best_trial", "settings", "training", "validation", "space")
     try:
         if any(before[name] != found[name] for name in same):
@@ -380,15 +362,6 @@ def _recalled(tuned: Tuned, folder: Path) -> Tuned:
         return replace(tuned, test=before["test"], popularity=before["baselines"]["popularity"])
     except (KeyError, TypeError):  # none that is whole
         return tuned
-
-
-def _result(folder: Path) -> dict[str, Any]:
-    """What an earlier start wrote; nothing if that is damaged, or there is none."""
-    try:
-        found = json.loads((folder / RESULT).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _tested(tuned: Tuned, split: Split, metrics: Sequence[str]) -> Tuned:
