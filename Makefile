@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test check coverage bench results format clean
+.PHONY: setup demo serve test check coverage bench results format clean
 
 
 setup: $(READY)
@@ -17,6 +17,10 @@ $(READY): pyproject.toml constraints.txt scripts/setup.py
 
 demo: $(READY)
 	$(BIN)/macrid demo
+
+# What the demo has made, at http://127.0.0.1:8000; SERVE="--port 9000" and the like are passed on.
+serve: $(READY)
+	$(BIN)/macrid serve runs/demo/model $(SERVE)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

@@ -22,7 +22,7 @@ from macrid.data.histories import Histories
 from macrid.models.lists import BATCH_SIZE
 from macrid.models.macridvae import MacridVAESettings, macrid_vae
 from macrid.models.people import distinct
-from macrid.models.recommender import PRECISIONS
+from macrid.models.ready import PRECISIONS
 
 
 def people(n_users: int, n_items: int, n_events: int) -> Histories:

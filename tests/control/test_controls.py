@@ -92,3 +92,23 @@ def test_what_a_model_does_not_follow_is_named():
 def test_many_names_are_not_all_listed():
     assert closest("q", [f"name {n}" for n in range(20)]).endswith("name 11, …")
     assert closest("q", []) == "known: none"
+
+
+class TestJson:
+    def test_is_read_to_the_letter(self):
+        said = '{"concepts": {"3": 0}, "dials": [{"concept": 0, "dimension": 5, "shift": 1}]}'
+        assert Controls.of_json(said) == Controls.of(json.loads(said))
+
+    @pytest.mark.parametrize(
+        ("document", "said"),
+        [
+            ('{"diversity": "0.5"}', "diversity is '0.5', but should be a valid number"),
+            ('{"diversity": NaN}', "diversity is nan, but should be a finite number"),
+            ('{"x": 1}', "there is no control 'x'"),
+            ("[]", "controls is .*, but should be an object"),
+            ("{", "Invalid JSON"),
+        ],
+    )
+    def test_that_says_what_cannot_be_is_refused(self, document, said):
+        with pytest.raises(ControlError, match=said):
+            Controls.of_json(document)

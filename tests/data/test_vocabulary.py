@@ -1,5 +1,6 @@
 """Ids go in and come out unchanged, and each has one row."""
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -193,3 +194,18 @@ def test_a_column_that_cannot_be_cleaned_cannot_be_numbered(values):
     with pytest.raises(DataError) as found:
         number_ids(pl.Series(values), "user")
     assert str(found.value) == str(expected.value)
+
+
+@pytest.mark.parametrize("kind", [int, str])
+def test_a_few_ids_are_found_as_many_are(kind):
+    """A few are searched for, many are joined; both by the vocabulary's own type."""
+    rng = np.random.default_rng(0)
+    ids = [kind(number) for number in rng.permutation(5_000)]
+    items = Vocabulary(ids)
+    asked = [*ids[:20], kind(-7), kind(9_999)]
+    asked += [str(ids[7]), int(ids[8]), "007", "x", "", None]
+    few, many = items.numbers(asked), items.numbers(asked * 5)
+    assert few.tolist() == many[: len(asked)].tolist()
+    assert few[:20].tolist() == list(range(20))
+    assert few[20:24].tolist() == [-1, -1, 7, 8]
+    assert few[24:].tolist() == [-1] * 4

@@ -85,6 +85,7 @@ def _app() -> Any:
         describe,
         doctor,
         report,
+        serve,
         steer,
         sweep,
         train,
@@ -111,6 +112,7 @@ def _app() -> Any:
     app.command("report")(report.report)
     app.command("tune")(tune.tune)
     app.command("sweep")(sweep.sweep)
+    app.command("serve")(serve.serve)
     app.command("models")(doctor.models)
     app.add_typer(data.app, name="data")
     app.command("doctor")(doctor.doctor)

@@ -111,6 +111,7 @@ def demo(
         f"   {command()} concepts {folder}\n"
         f"   {command()} walk {folder} --item {history[0]} --dimension 0\n"
         f"   {command()} evaluate {folder} {shop} --metrics ndcg@10\n"
+        f"   {command()} serve {folder}\n"
         f"   {command()} train YOUR_EVENTS.csv --out runs/mine"
     )
 

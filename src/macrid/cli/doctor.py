@@ -15,7 +15,10 @@ _CORE = ("macrid", "torch", "lightning", "polars", "scipy", "safetensors", "pyda
 # extra → what it would add, and the packages that bring it
 _EXTRAS = {
     "tune": ("search for hyper-parameters", ("optuna",)),
-    "serve": ("the REST service", ("fastapi", "uvicorn", "sqlalchemy")),
+    "serve": (
+        "the REST service",
+        ("fastapi", "uvicorn", "sqlalchemy", "alembic", "psycopg", "prometheus-client"),
+    ),
     "ui": ("the page with dials", ("nicegui",)),
     "viz": ("figures and projections", ("plotly", "openTSNE")),
     "ray": ("work on many machines", ("ray",)),

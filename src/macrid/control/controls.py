@@ -107,6 +107,18 @@ class Controls(Settings):
             raise ControlError("; ".join(map(_sentence, error.errors()))) from None
 
     @classmethod
+    def of_json(cls, document: str | bytes) -> "Controls":
+        """From a JSON document to the letter: text is no number there.
+
+        Raises:
+            ControlError: If it is no JSON, misspelt, or out of its bounds.
+        """
+        try:
+            return cls.model_validate_json(document, strict=True)
+        except ValidationError as error:
+            raise ControlError("; ".join(map(_sentence, error.errors()))) from None
+
+    @classmethod
     def read(cls, path: str | Path) -> "Controls":
         """From a JSON file.
 
@@ -151,7 +163,7 @@ def _is_mapping(given: Any) -> bool:
 
 def _sentence(problem: Any) -> str:
     """One of pydantic's findings in words."""
-    place, *rest = problem["loc"]
+    place, *rest = problem["loc"] or ("controls",)
     for part in rest:
         if part not in ("int", "float", "str", "constrained-float"):  # which type it tried
             place += f"[{part}]" if isinstance(part, int) else f".{part}"

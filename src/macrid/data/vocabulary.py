@@ -7,12 +7,15 @@ because a command line and a JSON key can only say strings.
 """
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from macrid.errors import DataError, UnknownItem
+
+_FEW = 64  # ids of a vocabulary for one that is asked for, from which on it is searched
 
 
 class Vocabulary:
@@ -69,12 +72,28 @@ class Vocabulary:
     def numbers(self, ids: Iterable[Any]) -> np.ndarray:
         """The row of each id; -1 where the vocabulary does not hold it."""
         wanted = pl.Series("id", ids, strict=False)
-        if len(self) == 0:
+        if len(self) == 0 or len(wanted) == 0:
             return np.full(len(wanted), -1)
-        found = pl.DataFrame({"id": in_type(wanted, self.ids.dtype)}).join(
+        wanted = in_type(wanted, self.ids.dtype)
+        if len(wanted) <= len(self) // _FEW:
+            return self._look_up(wanted)
+        found = pl.DataFrame({"id": wanted}).join(
             self._rows, on="id", how="left", maintain_order="left"
         )
         return found["row"].cast(pl.Int64).fill_null(-1).to_numpy(writable=True)
+
+    def _look_up(self, wanted: pl.Series) -> np.ndarray:
+        """The same for a few: a join would read the whole vocabulary to answer for one."""
+        ordered, rows = self._ordered
+        place = ordered.search_sorted(wanted).to_numpy().clip(max=len(ordered) - 1)
+        same = (ordered.gather(place) == wanted).fill_null(value=False).to_numpy()
+        return np.where(same, rows[place], -1)
+
+    @cached_property
+    def _ordered(self) -> tuple[pl.Series, np.ndarray]:
+        """Ids in ascending order, and their rows."""
+        order = self.ids.arg_sort()
+        return self.ids.gather(order), order.cast(pl.Int64).to_numpy()
 
 
 def in_type(ids: pl.Series, dtype: Any) -> pl.Series:

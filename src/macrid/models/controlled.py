@@ -1,6 +1,6 @@
 """Lists as controls ask for them: turned points, other odds, the same exact scan, more variety."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -69,6 +69,19 @@ class SteeredRanker:
         log_weights = network.concepts()
         scan = network.decoder.scan(steering.odds(log_weights), banned=banned, dtype=dtype)
         return cls(network, log_weights, Neighbours(scan) if ann else scan, steering)
+
+    @torch.no_grad()
+    def steered(
+        self, steering: Steering, banned: Bool[Tensor, " item"] | None = None
+    ) -> "SteeredRanker":
+        """The same for other controls, from one without; only what they change is made anew.
+
+        Dials change people alone, for whom the catalogue is scanned as it is.
+        """
+        odds = steering.odds(self.log_weights)
+        if odds is self.log_weights and (banned is None or not banned.any()):
+            return replace(self, steering=steering)
+        return replace(self, scan=self.network.decoder.scan(odds, banned=banned), steering=steering)
 
     @torch.no_grad()
     def top(self, histories: Histories, k: int, *, keep_seen: bool = False) -> TopRows:

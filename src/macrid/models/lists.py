@@ -61,7 +61,7 @@ class Lists:
         users: Ids of the people.
         people: Their histories.
         ranker: Finds the best items.
-        popular: One list, for whoever has no history.
+        popular: One list, for whoever has no history; None if everybody has one.
         k: Length of each list.
         keep_seen: Whether a person's own items may be listed.
         origin: Gives bytes of what else decides the lists: the model, its settings and its bans.
@@ -80,7 +80,7 @@ class Lists:
     users: pl.Series
     people: Histories
     ranker: Ranker
-    popular: TopRows
+    popular: TopRows | None
     k: int
     keep_seen: bool
     origin: Callable[[], Iterator[bytes]]
@@ -152,6 +152,8 @@ class Lists:
     def _top(self, batch: Histories) -> TopRows:
         """The lists of a batch; popular items for people without a history."""
         top = self.ranker.top(batch, self.k, keep_seen=self.keep_seen)
+        if self.popular is None:
+            return TopRows(top.row.cpu(), top.score.cpu())
         empty = (batch.lengths == 0)[:, None]
         return TopRows(
             torch.where(empty, self.popular.row, top.row.cpu()),

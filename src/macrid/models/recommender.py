@@ -6,7 +6,7 @@ broken by item row, every score finite, ranks from 1.
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -24,11 +24,11 @@ from macrid.data.vocabulary import Vocabulary
 from macrid.errors import DataError, MacridError, SettingsError
 from macrid.models.lists import BATCH_SIZE, PART_SIZE, Lists, Ranker, ScoreRanker, list_frame
 from macrid.models.people import fold_in, listed
+from macrid.models.ready import Ready, check_sizes
 from macrid.parts.ranking import top_rows
 from macrid.training.settings import RECIPES, Settings, TrainingSettings
 
 SomeRecommender = TypeVar("SomeRecommender", bound="Recommender")
-PRECISIONS = {"32": torch.float32, "bf16": torch.bfloat16}
 
 
 class Recommender(ABC):
@@ -300,6 +300,7 @@ class Recommender(ABC):
         precision: str = "32",
         ann: bool = False,
         controls: Controls | None = None,
+        like: Ranker | None = None,
     ) -> Ranker:
         """The model made ready to find the best of the items that may be listed.
 
@@ -308,6 +309,7 @@ class Recommender(ABC):
             precision: See `recommend`; of no effect on a model without products to make.
             ann: See `recommend`.
             controls: Such as the model follows; what they forbid is among ``banned``.
+            like: One that was made without any of these, to take over what they leave as it is.
 
         Raises:
             SettingsError: If ``ann`` is asked of a model that has no item vectors.
@@ -322,7 +324,7 @@ class Recommender(ABC):
         Raises:
             UnknownItem: If they name an item that the model does not know.
         """
-        return self._banned(None, controls.block)
+        return self.banned(None, controls.block)
 
     def save(self, folder: str | Path) -> None:
         """Write a model folder that `macrid.load` reads.
@@ -333,56 +335,48 @@ class Recommender(ABC):
         # By name: that module knows all models, and so imports this one.
         import_module("macrid.models.artifact").save(self, Path(folder))
 
-    def _lists(  # noqa: PLR0913  as `recommend`
+    def ready(self, *, like: Ready | None = None, **wishes: Any) -> Ready:
+        """The model prepared for lists of one kind: made once, asked any number of times.
+
+        Args:
+            like: What the model was prepared for before, without any wish; what it has in common
+                with what is asked for now is not made again.
+            wishes: Of ``items, exclude, precision, ann, controls``, as `recommend` takes them.
+
+        Raises:
+            UnknownItem: As `recommend` does.
+            ValueError: Likewise.
+
+        Example:
+            >>> import macrid
+            >>> clicks = macrid.read({"user": [0, 0, 1], "item": ["a", "b", "b"]})
+            >>> ready = macrid.Popularity().fit(clicks).ready(exclude=["b"])
+            >>> ready.recommend({"me": []}, on_unknown="ignore")["item_id"].to_list()
+            ['a']
+        """
+        return Ready.of(self, like, **wishes)
+
+    def _lists(
         self,
         histories: Any,
         k: int,
         part_size: int,
         *,
-        items: Iterable[Any] | None = None,
-        exclude: Iterable[Any] = (),
         include_seen: bool = False,
         on_unknown: str = "warn",
-        precision: str = "32",
-        ann: bool = False,
-        controls: Controls | Mapping[str, Any] | None = None,
+        **wishes: Any,
     ) -> Lists:
         """People and what may be listed for them, with all that was asked checked."""
-        users, people = fold_in(histories, self.items, on_unknown)
-        if k < 1:
-            raise ValueError(f"k is {k}; a list holds 1 item or more")
-        if part_size < 1:
-            raise ValueError(f"part_size is {part_size}; a part holds 1 person or more")
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision is {precision!r}; it is '32' or 'bf16'")
-        asked = Controls.of({} if controls is None else controls)
-        asked.need_only(self.follows, self.name)
-        banned = self._banned(items, exclude) | self.muted(asked)
-        assert self.catalogue is not None  # self.items has seen to it
-        popularity = torch.from_numpy(self.catalogue["train_events"].to_numpy().copy())
-        popular = popularity.float().masked_fill(banned, -torch.inf)
-        return Lists(
-            items=self.items.ids,
-            users=users,
-            people=people,
-            ranker=self.ranker(banned, precision=precision, ann=ann, controls=asked),
-            popular=top_rows(popular[None], k),
-            k=k,
-            keep_seen=include_seen,
-            origin=lambda: self._origin(banned, asked, ann=ann),
-            part_size=part_size,
-        )
+        people = fold_in(histories, self.items, on_unknown)
+        check_sizes(k, part_size)
+        return self.ready(**wishes).lists(people, k, include_seen=include_seen, part_size=part_size)
 
-    def _origin(self, banned: Tensor, controls: Controls, *, ann: bool) -> Iterator[bytes]:
-        """What was learned, how it is read, what is asked for, and what may not be listed."""
-        yield repr((self.name, self.get_params(), ann, controls)).encode()
-        yield banned.numpy().tobytes()
-        for name, tensor in self.tensors().items():
-            yield name.encode()
-            yield tensor.contiguous().numpy().tobytes()
+    def banned(self, items: Iterable[Any] | None, exclude: Iterable[Any]) -> Tensor:
+        """Mask of the items that may not be listed: all but some, if given, and those excluded.
 
-    def _banned(self, items: Iterable[Any] | None, exclude: Iterable[Any]) -> Tensor:
-        """Mask of the items that may not be listed."""
+        Raises:
+            UnknownItem: If the model does not know one of them.
+        """
         banned = torch.zeros(len(self.items), dtype=torch.bool)
         if items is not None:
             banned[:] = True

@@ -15,7 +15,8 @@ from macrid.data.splits import HeldOut
 from macrid.errors import SettingsError
 from macrid.models.controlled import SteeredRanker, Steering
 from macrid.models.lists import Ranker
-from macrid.models.recommender import PRECISIONS, Recommender
+from macrid.models.ready import PRECISIONS
+from macrid.models.recommender import Recommender
 from macrid.models.vae import VAE
 from macrid.training.memory import check_fits, check_training
 from macrid.training.objective import Objective, Watch
@@ -151,9 +152,12 @@ class Trained(Recommender):
         precision: str = "32",
         ann: bool = False,
         controls: Controls | None = None,
+        like: Ranker | None = None,
     ) -> Ranker:
         """See `Recommender.ranker`."""
         steering, dtype = self.steering(controls or Controls()), PRECISIONS[precision]
+        if isinstance(like, SteeredRanker) and precision == "32" and not ann:
+            return like.steered(steering, banned)
         return SteeredRanker.of(self.network, steering, banned, dtype=dtype, ann=ann)
 
     def steering(self, controls: Controls) -> Steering:

@@ -1,0 +1,61 @@
+"""How a service runs: what it serves, where it keeps things, and what it puts up with."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from macrid.training.settings import Settings
+
+
+class ServeSettings(Settings):
+    """Of one service; all its processes have the same.
+
+    Example:
+        >>> ServeSettings(folder="runs/demo/model").store_url
+        'sqlite:///runs/demo/model.sqlite'
+    """
+
+    folder: Annotated[Path, Field(description="the model folder")]
+    store: Annotated[str | None, Field(description="URL of the database of events")] = None
+    history_query: Annotated[
+        str | None, Field(description="SQL that reads a person's items, newest first")
+    ] = None
+    history_url: Annotated[
+        str | None, Field(description="URL of the database that history_query asks")
+    ] = None
+    key_file: Annotated[Path | None, Field(description="a file with an API key in each line")] = (
+        None
+    )
+    rate_limit: Annotated[
+        float | None, Field(gt=0, description="requests per second and key, in each process")
+    ] = None
+    origins: Annotated[
+        tuple[str, ...], Field(description="other sites whose pages may ask (CORS)")
+    ] = ()
+    workers: Annotated[int, Field(ge=1, le=256, description="processes")] = 1
+    threads: Annotated[
+        int | None, Field(ge=1, le=1024, description="torch threads of each process")
+    ] = None
+    max_body: Annotated[int, Field(ge=1024, description="bytes of a request's body")] = 1 << 20
+    queue: Annotated[int, Field(ge=1, description="requests that may wait for their turn")] = 256
+    timeout: Annotated[
+        float, Field(gt=0, le=3600, description="seconds until a request is given up")
+    ] = 30.0
+    idle: Annotated[
+        int, Field(ge=1, le=3600, description="seconds that a connection may send no request")
+    ] = 15
+
+    @property
+    def store_url(self) -> str:
+        """Of the database of events: by default an SQLite file beside the model."""
+        if self.store is not None:
+            return self.store
+        return f"sqlite:///{self.folder.with_name(self.folder.name + '.sqlite')}"
+
+    @property
+    def torch_threads(self) -> int:
+        """Of each process, so that all together leave one processor to read and write."""
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return self.threads or max(1, ((cores or 1) - 1) // self.workers)

@@ -1,0 +1,1 @@
+"""What must be remembered: events, saved controls, and which requests were answered."""

@@ -1,0 +1,24 @@
+import os
+
+import pytest
+
+from macrid.errors import SettingsError
+from macrid.service.settings import ServeSettings
+
+
+def test_threads_of_all_processes_leave_one_processor(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(9)))
+    threads = [ServeSettings(folder="x", workers=n).torch_threads for n in (1, 2, 3, 20)]
+    assert threads == [8, 4, 2, 1]
+    assert ServeSettings(folder="x", workers=4, threads=5).torch_threads == 5
+
+
+def test_a_store_lies_beside_its_model_unless_told_otherwise():
+    assert ServeSettings(folder="runs/m").store_url == "sqlite:///runs/m.sqlite"
+    assert ServeSettings(folder="runs/m", store="postgresql://h/x").store_url == "postgresql://h/x"
+
+
+@pytest.mark.parametrize("wrong", [{"workers": 0}, {"rate_limit": 0}, {"timeout": -1}, {"x": 1}])
+def test_what_cannot_be_is_refused(wrong):
+    with pytest.raises(SettingsError):
+        ServeSettings.of({"folder": "m", **wrong})
