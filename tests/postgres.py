@@ -30,14 +30,20 @@ class Postgres:
 
     def start(self) -> None:
         options = f"-k {self.folder} -c listen_addresses="
-        log = self.folder / "log"
-        self._call("pg_ctl", "-D", self.folder / "data", "-l", log, "-o", options, "-w", "start")
+        words = ["-D", self.folder / "data", "-l", self.folder / "log", "-o", options, "-w"]
+        for left in reversed(range(60)):  # children of one that was killed hold its memory a while
+            try:
+                self._call("pg_ctl", *words, "start")
+                break
+            except subprocess.CalledProcessError:
+                if not left:
+                    raise
+                time.sleep(0.5)
 
     def kill(self) -> None:
         """As a lost machine does: no goodbye to anybody."""
         pid = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
         os.kill(pid, signal.SIGKILL)
-        time.sleep(1)  # until its children have seen it
 
     def close(self) -> None:
         self._call("pg_ctl", "-D", self.folder / "data", "-m", "immediate", "stop")

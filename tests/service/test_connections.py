@@ -11,12 +11,13 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
+from asking import PLAIN, ask
 from macrid.service.storage.store import Store
 
 ASKED = {"history": ["0-01", "0-02", "1-04"], "k": 5}
@@ -48,7 +49,7 @@ class Served:
         for _ in range(600):
             assert self.process.poll() is None, "".join(self.log)
             try:
-                if self.url and httpx.get(f"{self.url}/health/ready").status_code == 200:
+                if self.url and ask("GET", f"{self.url}/health/ready").status_code == 200:
                     return
             except httpx.TransportError:
                 pass
@@ -92,9 +93,20 @@ def start(folder, tmp_path):
         one.close()
 
 
+@contextmanager
+def crowd(n):
+    """Threads, and what tells them that it is over, as it also is when a test fails."""
+    until = threading.Event()
+    with ThreadPoolExecutor(n) as threads:
+        try:
+            yield threads, until
+        finally:
+            until.set()
+
+
 def ask_on(url, until, failures, answers):
     """One list after the other on one connection, as long as it is wanted."""
-    with httpx.Client(base_url=url, timeout=20) as client:
+    with httpx.Client(base_url=url, verify=PLAIN, timeout=60) as client:
         while not until.is_set():
             try:
                 answer = client.post("/v1/recommend", json=ASKED)
@@ -117,33 +129,32 @@ def served(folder, tmp_path_factory):
 def test_a_new_model_is_taken_under_load_without_a_dropped_request(served):
     """By SIGHUP and by the route; then a damaged one, after which the last keeps serving."""
     place = served.place
-    until, failures, answers = threading.Event(), [], []
-    with ThreadPoolExecutor(4) as threads:
+    failures, answers = [], []
+    with crowd(4) as (threads, until):
         for _ in range(4):
             threads.submit(ask_on, served.url, until, failures, answers)
-        digest = [httpx.get(f"{served.url}/health/ready").json()["digest"]]
+        digest = [ask("GET", f"{served.url}/health/ready").json()["digest"]]
         for name in ("sacks", "purses"):
             (place / "names.json").write_text(json.dumps({"concepts": {"0": name}}))
             if name == "sacks":
                 served.process.send_signal(signal.SIGHUP)
             else:
-                assert httpx.post(f"{served.url}/v1/admin/reload").json()["changed"]
+                assert ask("POST", f"{served.url}/v1/admin/reload").json()["changed"]
             for _ in range(100):
-                digest.append(httpx.get(f"{served.url}/health/ready").json()["digest"])
+                digest.append(ask("GET", f"{served.url}/health/ready").json()["digest"])
                 if digest[-1] not in digest[:-1]:
                     break
                 time.sleep(0.05)
-            concepts = httpx.get(f"{served.url}/v1/concepts").json()["concepts"]
+            concepts = ask("GET", f"{served.url}/v1/concepts").json()["concepts"]
             assert concepts[0]["name"] == name
         (place / "model.safetensors").write_bytes(b"damaged")
-        assert httpx.post(f"{served.url}/v1/admin/reload").status_code == 409
+        assert ask("POST", f"{served.url}/v1/admin/reload").status_code == 409
         served.process.send_signal(signal.SIGHUP)
         time.sleep(0.3)
-        until.set()
     assert failures == []
     assert {*answers} == {(200, answers[0][1])}
     assert len(answers) > 20
-    assert httpx.get(f"{served.url}/health/ready").json()["digest"] == digest[-1]
+    assert ask("GET", f"{served.url}/health/ready").json()["digest"] == digest[-1]
 
 
 def test_two_processes_give_the_same_answers_reload_together_and_replace_who_dies(
@@ -154,21 +165,22 @@ def test_two_processes_give_the_same_answers_reload_together_and_replace_who_die
 
     def answers(n=24):
         """Each on a connection of its own, so that both processes are asked."""
+        url = f"{served.url}/v1/recommend"
         with ThreadPoolExecutor(4) as threads:
-            ask = lambda _: httpx.post(f"{served.url}/v1/recommend", json=ASKED, timeout=20)  # noqa: E731
-            return {(a.status_code, a.text) for a in threads.map(ask, range(n))}
+            some = [threads.submit(ask, "POST", url, json=ASKED) for _ in range(n)]
+        return {(one.result().status_code, one.result().text) for one in some}
 
     def concept_names(n=30):
         with ThreadPoolExecutor(4) as threads:
-            ask = lambda _: httpx.get(f"{served.url}/v1/concepts", timeout=20)  # noqa: E731
-            return {a.json()["concepts"][0]["name"] for a in threads.map(ask, range(n))}
+            some = [threads.submit(ask, "GET", f"{served.url}/v1/concepts") for _ in range(n)]
+        return {one.result().json()["concepts"][0]["name"] for one in some}
 
     first = answers()
     assert len(first) == 1
     children = _children(served.process.pid)
     assert len(children) == 2
     (place / "names.json").write_text('{"concepts": {"0": "sacks"}}')
-    httpx.post(f"{served.url}/v1/admin/reload").raise_for_status()
+    ask("POST", f"{served.url}/v1/admin/reload").raise_for_status()
     for _ in range(100):
         if concept_names() == {"sacks"}:
             break
@@ -181,7 +193,7 @@ def test_two_processes_give_the_same_answers_reload_together_and_replace_who_die
             break
         time.sleep(0.1)
     assert answers() == first
-    counted = httpx.get(f"{served.url}/metrics").text
+    counted = ask("GET", f"{served.url}/metrics").text
     assert 'macrid_requests_total{method="POST",route="/v1/recommend",status="200"}' in counted
     assert served.stop() == 0
 
@@ -200,7 +212,7 @@ def _command(pid):
 
 def write_on(url, name, until, acknowledged):
     """Events, each repeated with its key until it is acknowledged."""
-    with httpx.Client(base_url=url, timeout=5) as client:
+    with httpx.Client(base_url=url, verify=PLAIN, timeout=5) as client:
         for number in range(100_000):
             if until.is_set():
                 return
@@ -236,8 +248,8 @@ def kept(store_url, names):
 def test_a_service_that_is_killed_has_lost_nothing_that_it_acknowledged(start, tmp_path):
     store = f"sqlite:///{tmp_path / 's.sqlite'}"
     served, names = start(), ["ada", "bob", "eve"]
-    port, until, acknowledged = served.port, threading.Event(), []
-    with ThreadPoolExecutor(3) as threads:
+    port, acknowledged = served.port, []
+    with crowd(3) as (threads, until):
         for name in names:
             threads.submit(write_on, served.url, name, until, acknowledged)
         await_more(acknowledged, 10)
@@ -246,7 +258,6 @@ def test_a_service_that_is_killed_has_lost_nothing_that_it_acknowledged(start, t
         start(port=port)
         recovered = time.monotonic() - began
         await_more(acknowledged, 10)
-        until.set()
     there = kept(store, names)
     assert {*acknowledged} <= {*there}
     assert len(there) == len({*there})  # what was repeated was added once
@@ -264,19 +275,18 @@ def test_a_database_that_is_killed_has_lost_nothing_and_lists_go_on(start, postg
         connection.execute(text("CREATE SCHEMA public"))
     engine.dispose()
     served, names = start(store=postgres.url), ["ada", "bob"]
-    until, acknowledged = threading.Event(), []
-    with ThreadPoolExecutor(2) as threads:
+    acknowledged = []
+    with crowd(2) as (threads, until):
         for name in names:
             threads.submit(write_on, served.url, name, until, acknowledged)
         await_more(acknowledged, 10)
         postgres.kill()
-        assert httpx.post(f"{served.url}/v1/recommend", json=ASKED).status_code == 200
-        assert httpx.get(f"{served.url}/health/ready").status_code == 503
+        assert ask("POST", f"{served.url}/v1/recommend", json=ASKED).status_code == 200
+        assert ask("GET", f"{served.url}/health/ready").status_code == 503
         began = time.monotonic()
         postgres.start()
         await_more(acknowledged, 10)
         recovered = time.monotonic() - began
-        until.set()
     there = kept(postgres.url, names)
     assert {*acknowledged} <= {*there}
     assert len(there) == len({*there})
@@ -300,7 +310,7 @@ def test_connections_that_say_nothing_are_closed_and_others_are_answered(served)
         connection.sendall(heads[number % 2])
     body = b"POST /v1/recommend HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
     silent[0].sendall(body)  # a whole head, and a body that does not come
-    assert httpx.post(f"{served.url}/v1/recommend", json=ASKED).status_code == 200
+    assert ask("POST", f"{served.url}/v1/recommend", json=ASKED).status_code == 200
     time.sleep(1)
     silent[1].sendall(b"a")  # a letter now and then is no request
     began = time.monotonic()
@@ -310,14 +320,14 @@ def test_connections_that_say_nothing_are_closed_and_others_are_answered(served)
     assert {*last[1:]} == {b""}
     for connection in silent:
         connection.close()
-    assert httpx.post(f"{served.url}/v1/recommend", json=ASKED).status_code == 200
+    assert ask("POST", f"{served.url}/v1/recommend", json=ASKED).status_code == 200
 
 
 def test_a_service_that_is_stopped_finishes_what_it_has_begun(served):
     """The last test of this service."""
     everything = [f"{k}-{n:02d}" for k in range(3) for n in range(40)]
     asked = {"history": everything, "items": everything[:100]}
-    clients = [httpx.Client(base_url=served.url, timeout=20) for _ in range(8)]
+    clients = [httpx.Client(base_url=served.url, verify=PLAIN, timeout=60) for _ in range(8)]
     for client in clients:
         client.get("/health/live")
     with ThreadPoolExecutor(8) as threads:
