@@ -1,20 +1,23 @@
-"""Concepts and dials against the truth of the shop; what settled concepts cost elsewhere.
+"""Concepts and dials against the truth of the shop; concepts against what real data are called.
 
     python benchmarks/concepts.py
-    python benchmarks/concepts.py --users 4000 --items 1000 --seeds 0 1 --split shared/ml-1m/pro_sg
+    python benchmarks/concepts.py --users 4000 --items 1000 --seeds 0 1
+    python benchmarks/concepts.py --only learned --sets taobao-7c lastfm-hetrec ml-1m
 
 The shop of a seed is drawn from it, and so is the network that is trained on it with the demo's
 defaults. Half of a concept's items choose a dimension and fit a direction; the other half judges.
+Real data lie beside the checkout, in shared/data, or where MACRID_DATA says.
 """
 
 import argparse
 import json
+import os
 import platform
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -25,7 +28,7 @@ import macrid
 from macrid.cli.demo import SETTINGS, TRAINING
 from macrid.control.dials import fit_number
 from macrid.data.shop import open_shop
-from macrid.data.splits import Split, read_split
+from macrid.data.splits import Split
 from macrid.evaluation.alignment import align
 from macrid.models.macridvae import MacridVAE
 from macrid.parts.items import unit
@@ -34,6 +37,34 @@ VARIANTS = {
     "clustered": {"prototypes": "clustered"},
     "learned": {"prototypes": "learned"},
     "learned, inner product": {"prototypes": "learned", "similarity": "inner"},
+}
+RAW = Path(__file__).resolve().parent / ".raw" / "concepts"
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+class Real(NamedTuple):
+    """A set of real data: how it is read and split, and what its items are called."""
+
+    reading: dict[str, Any]
+    held_out: int
+    n_concepts: int
+    words: str
+    names: Callable[[pl.DataFrame], pl.Series]
+
+
+def top_tags(items: pl.DataFrame) -> pl.Series:
+    """The first tag of each item if it is one of the ten that are most often first."""
+    first = items["tags"].list.first()
+    often = first.drop_nulls().value_counts(sort=True)["tags"].head(10)
+    return first.set(~first.is_in(often.implode()), None)
+
+
+REAL = {
+    "taobao-7c": Real({}, 1000, 7, "seven categories", lambda items: items["category"]),
+    "lastfm-hetrec": Real({}, 200, 10, "the ten commonest top tags", top_tags),
+    "ml-1m": Real(
+        {"min_weight": 4}, 500, 7, "first genres", lambda items: items["genres"].list.first()
+    ),
 }
 NUMBERS = ("size", "price", "darkness")
 PEOPLE, LISTED = 1_000, 20
@@ -52,20 +83,20 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=5_000)
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2, 3, 4])
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=[*VARIANTS])
-    parser.add_argument("--split", type=Path, help="another data set, split already; one seed")
+    parser.add_argument("--sets", nargs="+", choices=REAL, help="these in place of the shop")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--raw", type=Path, default=Path("runs/concepts"), help="what was measured")
+    parser.add_argument("--raw", type=Path, default=RAW, help="what was measured")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     sizes = f"{given.users:,} people and {given.items:,} items"
     for variant in given.only:
         for seed in given.seeds:
-            keep(
-                given, f"shop {sizes} {seed} {variant}", partial(on_the_shop, given, seed, variant)
-            )
-        if given.split:
-            keep(given, f"split {variant}", partial(elsewhere, given.split, variant))
+            if not given.sets:
+                measure = partial(on_the_shop, given, seed, variant)
+                keep(given, f"shop {sizes} {seed} {variant}", measure)
+            for name in given.sets or ():
+                keep(given, f"{name} {seed} {variant}", partial(on_real_data, name, seed, variant))
 
 
 def keep(given: argparse.Namespace, name: str, measure: Callable[[], dict]) -> None:
@@ -83,17 +114,24 @@ def on_the_shop(given: argparse.Namespace, seed: int, variant: str) -> dict[str,
     split = shop(given.users, given.items, seed)
     model = fitted(split, variant, {**TRAINING, "seed": seed}, SETTINGS)
     world = f"Shops of {given.users:,} people and {given.items:,} items, the demo's defaults"
-    found = {"seed": seed, **measured(model, split, variant)}
+    found = {"seed": seed, **measured(model, split, variant, model.catalogue["category"])}
     dials = [{"seed": seed, **row} for row in turned(model, split)] if "clust" in variant else []
     return {"world": world, "found": found, "dials": dials}
 
 
-def elsewhere(source: Path, variant: str) -> dict[str, Any]:
-    """One model of another data set."""
-    split = read_split(source)
-    model = fitted(split, variant, {"recipe": "fast"}, {})
-    world = f"{source.resolve().parent.name}, the model's defaults, recipe fast"
-    return {"world": world, "found": measured(model, split, variant), "dials": []}
+def on_real_data(name: str, seed: int, variant: str) -> dict[str, Any]:
+    """One model of a set whose items are called something."""
+    real = REAL[name]
+    source = Path(os.environ.get("MACRID_DATA", DATA)) / name / "interactions.parquet"
+    events = macrid.read(source, min_user_events=5, **real.reading)
+    split = macrid.hold_out_users(events, real.held_out)
+    training = {"recipe": "fast", "seed": seed}
+    model = fitted(split, variant, training, {"n_concepts": real.n_concepts})
+    names = real.names(model.catalogue)
+    row = {"seed": seed, "named items": len(names.drop_nulls())}
+    row |= measured(model, split, variant, names)
+    world = f"{name}, recipe fast: {real.n_concepts} concepts, {real.words}"
+    return {"world": world, "found": row, "dials": []}
 
 
 def shop(n_users: int, n_items: int, seed: int) -> Split:
@@ -111,19 +149,13 @@ def fitted(split: Split, variant: str, training: dict, settings: dict) -> Macrid
     return model.fit(split.train, split.validation, **training)
 
 
-def measured(model: MacridVAE, split: Split, variant: str) -> dict[str, Any]:
-    """What came of it, with the agreement with categories where there are any."""
-    concepts, catalogue = model.item_concepts(), model.catalogue
+def measured(model: MacridVAE, split: Split, variant: str, labels: pl.Series) -> dict[str, Any]:
+    """What came of it, and how it agrees with what items are called."""
+    concepts, network = model.item_concepts(), model.network
+    vectors, prototypes = network.decoder.vectors(), network.concepts.weight
+    known = align(concepts, labels, vectors.detach().numpy(), prototypes.detach().numpy())
     row: dict[str, Any] = {"prototypes": variant}
-    if "category" in catalogue.columns:
-        network = model.network
-        known = align(
-            concepts,
-            catalogue["category"],
-            network.decoder.vectors().detach().numpy(),
-            network.concepts.weight.detach().numpy(),
-        )
-        row |= {"NMI": known.nmi, "ARI": known.ari, "purity": known.purity, "score": known.score}
+    row |= {"NMI": known.nmi, "ARI": known.ari, "purity": known.purity, "score": known.score}
     row["largest concept"] = np.bincount(concepts).max() / len(concepts)
     for name, people in (("validation", split.validation), ("test", split.test)):
         row[f"{name} NDCG@100"] = macrid.evaluate(model, people, metrics=["ndcg@100"])[
