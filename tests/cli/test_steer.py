@@ -75,6 +75,40 @@ class TestSteer:
         assert "came" in captured.err
         assert "1-" not in "".join(line.split("Title")[-1] for line in captured.out.splitlines())
 
+    def test_a_value_is_where_the_dial_then_stands(self, folder, tmp_path, capsys):
+        model = macrid.load(folder)
+        cuts = model.walk(HISTORY.split(","), 0, feature="price").steps.cuts
+        kept = tmp_path / "me.json"
+        words = ["steer", folder, "--history", HISTORY, "--concept", 0, "--save", kept]
+        for value in (float(cuts[1]), float(cuts[-2])):
+            found = told([*words, "--value", f"price={value}"], capsys)
+            assert found["controls"]["dials"] == [
+                {"concept": "0", "feature": "price", "value": value}
+            ]
+            point = macrid.Profile.read(kept).points[0]
+            direction = model.dial(0, feature="price").direction
+            assert point @ direction == pytest.approx(value, abs=1e-5)
+
+    def test_a_person_is_kept_edited_and_listed_for_again(self, folder, tmp_path, capsys):
+        kept = tmp_path / "me.json"
+        words = ["steer", folder, "--dimension", "price=+1", "--weight", "1=0", "--save", kept]
+        found = told([*words, "--history", HISTORY], capsys)
+        again = told(["recommend", folder, "--profile", kept], capsys)["recommendations"]
+        turned = macrid.load(folder).recommend(
+            {"me": HISTORY.split(",")}, controls={"dials": found["controls"]["dials"]}
+        )
+        assert [row["item_id"] for row in again] == turned["item_id"].to_list()  # no weights
+        back = ["steer", folder, "--profile", kept, "--dimension", "price=-1", "-k", 5]
+        before = told(back, capsys)
+        assert [r["item_id"] for r in before["before"]] == [r["item_id"] for r in again[:5]]
+        assert before["after"] != before["before"]
+        assert "either --history" in refused([*back, "--history", HISTORY], capsys)
+        words = ["recommend", folder, "--profile", kept]
+        assert "goes with -k" in refused([*words, "--only", "0-01"], capsys)
+        assert "or --profile FILE" in refused([*words, "--items", "0-01"], capsys)
+        kept.write_text("{}")
+        assert "holds no profile" in refused(words, capsys)
+
     def test_flags_come_on_top_of_a_file(self, folder, tmp_path, capsys):
         path = tmp_path / "controls.json"
         path.write_text('{"concepts": {"0": 2}, "diversity": 0.2, "block": ["0-05"]}')
@@ -153,6 +187,10 @@ def test_models_without_concepts_say_so(tmp_path, capsys):
     assert "ease has no concepts; train macridvae" in refused(words, capsys)
     words = ["steer", tmp_path, "--history", "0-01", "--diversity", "0.5"]
     assert "ease cannot follow diversity" in refused(words, capsys)
+    words = ["steer", tmp_path, "--history", "0-01", "--save", tmp_path / "me.json"]
+    assert "ease has no concepts" in refused(words, capsys)
+    words = ["recommend", tmp_path, "--profile", tmp_path / "me.json"]
+    assert "and so no profiles" in refused(words, capsys)
 
 
 def test_lists_follow_a_file_of_controls(folder, tmp_path, capsys):

@@ -10,7 +10,7 @@ import typer
 
 from macrid.cli import options as o
 from macrid.cli.describe import titles_of
-from macrid.cli.show import document, note, table
+from macrid.cli.show import command, document, note, table
 from macrid.errors import ControlError, SettingsError
 
 History = Annotated[
@@ -34,6 +34,10 @@ def steer(
             "or end, or a feature); repeatable."
         ),
     ] = None,
+    value: Annotated[
+        list[str] | None,
+        typer.Option(help="Turn a dial to a value of its own: --value size=0.3; repeatable."),
+    ] = None,
     weight: Annotated[
         list[str] | None,
         typer.Option(help="Weigh a concept: --weight bags=2, 0 mutes it; repeatable."),
@@ -51,28 +55,51 @@ def steer(
     controls: Annotated[
         Path | None, typer.Option(help="A JSON file of controls; flags come on top.")
     ] = None,
+    profile: Annotated[
+        Path | None, typer.Option(help="The person, as --save kept them, instead of --history.")
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(help="Keep the person, dials turned for good, as JSON for --profile."),
+    ] = None,
     k: o.K = 10,
     as_json: o.Json = False,
 ) -> None:
     """Turn dials for one person, and see what comes, leaves and moves.
 
+    A shift goes from the person's own value towards the ends of their range, a value is where the
+    dial is to stand. Weights, boosts and the like are asked of lists, and not kept by --save.
+
     Example: macrid steer runs/first --history 296,593 --concept 2 --dimension 14=+0.6
     """
+    import polars as pl
+
     from macrid.control.controls import Controls
     from macrid.control.rerank import compare_lists
     from macrid.models.artifact import load
 
     asked = Controls() if controls is None else Controls.read(controls)
-    model = load(folder)
-    people = {"me": _history(history, model)}
+    model: Any = load(folder)
+    known = _known(profile, save, history, model)
+    people = {"me": list(known.items) if known else _history(history, model)}
     given = o.given(diversity=diversity, popularity=popularity)
     given["concepts"] = asked.concepts | _numbers(weight, "--weight")
     given["boost"] = asked.boost | _numbers(boost, "--boost")
     given["block"] = [*asked.block, *o.ids(block, model.items)]
-    given["dials"] = [*asked.dials, *_dials(model, people, concept, dimension)]
+    turns = {"shift": _numbers(dimension, "--dimension"), "value": _numbers(value, "--value")}
+    given["dials"] = [*asked.dials, *_dials(model, people, concept, turns)]
     asked = Controls.of({**dict(asked), **given})
-    before = model.recommend(people, k, on_unknown="raise")
-    after = model.recommend(people, k, on_unknown="raise", controls=asked)
+
+    def listed(controls: Controls | None) -> pl.DataFrame:
+        if profile is None:
+            return model.recommend(people, k, on_unknown="raise", controls=controls)
+        lists = model.recommend_profile(known, k, controls=controls)
+        return lists.select(pl.lit("me").alias("user_id"), pl.all())
+
+    before, after = listed(None), listed(asked)
+    if save is not None:
+        model.edit(known, Controls(dials=asked.dials)).write(save)
+        note(f"kept in {save}: {command()} recommend {folder} --profile {save}")
     if as_json:
         changes = compare_lists(before, after)
         lists = {"before": before, "after": after, "changes": changes}
@@ -188,18 +215,32 @@ def show_change(model: Any, before: Any, after: Any, feature: str | None = None)
 
 
 def _dials(
-    model: Any, people: dict[str, list[str]], concept: str | None, dimensions: Sequence[str] | None
+    model: Any, people: dict[str, list[Any]], concept: str | None, turns: dict[str, dict]
 ) -> list[dict[str, Any]]:
-    """What ``--concept`` and ``--dimension`` say, as controls have it."""
-    turned = _numbers(dimensions, "--dimension")
-    if not turned:
+    """What ``--concept``, ``--dimension`` and ``--value`` say, as controls have it."""
+    if not any(turns.values()):
         return []
     own = _with_concepts(model).encode(people).confidence[0].argmax() if concept is None else 0
     of = int(own) if concept is None else concept
     return [
-        {"concept": of, "shift": shift, **_with_concepts(model).aspect(name)}
-        for name, shift in turned.items()
+        {"concept": of, how: number, **_with_concepts(model).aspect(name)}
+        for how, turned in turns.items()
+        for name, number in turned.items()
     ]
+
+
+def _known(
+    profile: Path | None, save: Path | None, history: Sequence[str] | None, model: Any
+) -> Any:
+    """The person's profile, where one is given or wanted."""
+    if profile is not None and history is not None:
+        raise SettingsError("give either --history a,b,c or --profile FILE, not both")
+    if profile is None and save is None:
+        return None
+    from macrid.models.profiles import Profile
+
+    able = _with_concepts(model)
+    return able.profile(_history(history, model)) if profile is None else Profile.read(profile)
 
 
 def _history(texts: Sequence[str] | None, model: Any) -> list[str]:

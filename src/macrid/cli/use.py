@@ -17,7 +17,7 @@ from macrid.cli import options as o
 from macrid.cli.show import document, metrics_table, note, table
 from macrid.cli.source import read_again, reading_of
 from macrid.data.files import replace_file
-from macrid.errors import ArtifactError, DataError
+from macrid.errors import ArtifactError, ControlError, DataError
 
 SHOWN = 200  # rows of a table that somebody might still read
 _WRITERS = {".parquet": "write_parquet", ".csv": "write_csv", ".json": "write_json"}
@@ -104,6 +104,10 @@ def recommend(
     items: Annotated[
         list[str] | None, typer.Option(help="One person's history instead: --items a,b,c.")
     ] = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option(help="Or a person that macrid steer --save kept; with -k and --controls."),
+    ] = None,
     k: o.K = 10,
     only: Annotated[
         list[str] | None, typer.Option(help="List only these items: --only a,b,c.")
@@ -146,13 +150,19 @@ def recommend(
     from macrid.control.controls import Controls
     from macrid.models.artifact import load
 
-    if (histories is None) == (items is None):
-        raise ValueError("give either a file of histories or --items a,b,c")
+    if [histories, items, profile].count(None) != 2:
+        raise ValueError("give either a file of histories, --items a,b,c or --profile FILE")
     if only is not None and not o.ids(only):
         raise ValueError("--only names no item")
-    _check_output(out, folder_too=True)
+    _check_output(out, folder_too=profile is None)
     asked = None if controls is None else Controls.read(controls)
     model = load(folder)
+    if profile is not None:
+        if only or exclude or include_seen or ann:
+            raise ValueError("--profile goes with -k, --controls, --out and --json only")
+        lists = _of_profile(model, profile, k, asked)
+        _deliver(lists, model, out, as_json=as_json, key="recommendations")
+        return
     people = {"me": o.ids(items, model.items)} if items else _histories(histories, columns)
     wishes: dict[str, Any] = {
         "items": o.ids(only, model.items) if only else None,
@@ -197,6 +207,15 @@ def similar(
         as_json=as_json,
         key="similar",
     )
+
+
+def _of_profile(model: Any, path: Path, k: int, controls: Any) -> Any:
+    """The list of somebody who was kept."""
+    from macrid.models.profiles import Profile, Profiled
+
+    if not isinstance(model, Profiled):
+        raise ControlError(f"{model.name} has no concepts, and so no profiles; train macridvae")
+    return model.recommend_profile(Profile.read(path), k, controls=controls)
 
 
 def _histories(path: Any, columns: list[str] | None) -> Any:
