@@ -1,6 +1,7 @@
 """What every model of the catalogue must do, whatever computes its scores."""
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
@@ -144,6 +145,29 @@ def test_lists_are_ranked_by_finite_scores_without_repeats(model):
         assert mine["item_id"].is_unique().all()
         assert mine["score"].is_finite().all()
         assert mine["score"].is_sorted(descending=True)
+
+
+def test_an_explanation_is_of_the_scores_and_of_a_history_without_each_item(model):
+    """By scoring the history that is left, one item at a time."""
+    history = newcomers()["new0-0"]
+    had, wanted = (
+        model.items.numbers(history).tolist(),
+        model.recommend({"": history})["item_id"][:3],
+    )
+    rows, why = model.items.numbers(wanted), model.explain(history, wanted)
+    whole = model.scores(Histories.from_lists([had]))[0, rows]
+    left = [[other for other in had if other != past] for past in had]
+    change = whole - model.scores(Histories.from_lists(left))[:, rows]
+    assert why.items["item_id"].equals(wanted)
+    assert np.allclose(why.items["score"], whole, atol=1e-5)
+    told = why.history.pivot("item_id", index="past_item_id", values="change")
+    order = told["past_item_id"].to_list()
+    expected = change[[history.index(item) for item in order]]
+    assert np.allclose(told.select(wanted.to_list()).to_numpy(), expected, atol=1e-5)
+    assert all(why.items["sentence"].str.ends_with("."))
+    if why.concepts is not None:
+        totals = why.concepts.group_by("item_id", maintain_order=True).agg(pl.col("part").sum())
+        assert np.allclose(totals["part"], whole, atol=1e-4)
 
 
 def test_an_empty_history_gets_what_is_popular_and_it_is_said(model):
