@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo serve test check coverage bench results format clean
+.PHONY: setup demo serve test check coverage bench bench-serve results format clean
 
 
 setup: $(READY)
@@ -38,6 +38,10 @@ coverage: $(READY)
 # About two hours on two cores that do nothing else; --only and --quick make less of it.
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py $(BENCH)
+
+# The service under load (Debian: apt-get install wrk hey), some minutes.
+bench-serve: $(READY)
+	$(BIN)/python benchmarks/serving.py $(BENCH)
 
 # Accuracy on real data into docs/results.md; many hours, goes on where it stopped.
 results: $(READY)

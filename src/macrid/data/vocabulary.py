@@ -86,7 +86,7 @@ class Vocabulary:
         """The same for a few: a join would read the whole vocabulary to answer for one."""
         ordered, rows = self._ordered
         place = ordered.search_sorted(wanted).to_numpy().clip(max=len(ordered) - 1)
-        same = (ordered.gather(place) == wanted).fill_null(value=False).to_numpy()
+        same = (ordered[place] == wanted).fill_null(value=False).to_numpy()
         return np.where(same, rows[place], -1)
 
     @cached_property

@@ -97,12 +97,14 @@ class Lists:
         """The lists of one part, counted from 0: ``user_id, item_id, score, rank``."""
         end = min((number + 1) * self.part_size, len(self.users))
         rows = np.arange(number * self.part_size, end)
-        nobody = TopRows(torch.empty(0, 0, dtype=torch.long), torch.empty(0, 0))
-        frames = [list_frame(nobody, self.users[:0], self.items)]
+        if not len(rows):
+            nobody = TopRows(torch.empty(0, 0, dtype=torch.long), torch.empty(0, 0))
+            return list_frame(nobody, self.users[:0], self.items)
+        frames = []
         for start in range(0, len(rows), BATCH_SIZE):
             some = rows[start : start + BATCH_SIZE]
             top = self._top(slice_histories(self.people, some))
-            frames.append(list_frame(top, self.users.gather(some), self.items))
+            frames.append(list_frame(top, self.users[some], self.items))
         return pl.concat(frames)
 
     def write(self, folder: str | Path, done: Callable[[int], None] | None = None) -> None:
@@ -181,16 +183,16 @@ def list_frame(top: TopRows, ids: pl.Series, items: pl.Series) -> pl.DataFrame:
         ids: Whose lists they are.
         items: Ids of the items, in row order.
     """
-    n_lists, length = top.row.shape
-    frame = pl.DataFrame(
+    length = top.row.shape[1]
+    filled = np.flatnonzero(top.score.isfinite().numpy())
+    return pl.DataFrame(  # a series is indexed in a fifth of the time that its `gather` takes
         {
-            "user_id": ids.gather(np.repeat(np.arange(n_lists), length)),
-            "item_id": items.gather(top.row.flatten().numpy()),
-            "score": pl.Series(top.score.flatten().numpy()),
-            "rank": pl.Series(np.tile(np.arange(1, length + 1), n_lists)),
+            "user_id": ids[filled // length],
+            "item_id": items[top.row.flatten().numpy()[filled]],
+            "score": pl.Series(top.score.flatten().numpy()[filled]),
+            "rank": pl.Series(filled % length + 1),
         }
     )
-    return frame.filter(pl.col("score").is_finite())
 
 
 def check_folder(folder: Path) -> None:

@@ -203,7 +203,7 @@ def _titled(lists: pl.DataFrame, serving: Serving) -> pl.DataFrame:
     if serving.titles is None:
         return lists
     rows = serving.model.items.numbers(lists["item_id"])
-    return lists.with_columns(title=serving.titles.gather(rows))
+    return lists.with_columns(title=serving.titles[rows])
 
 
 def _unknown(model: Recommender, history: Sequence[Any]) -> list[Any]:
