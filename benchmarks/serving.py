@@ -59,8 +59,8 @@ Written by `benchmarks/serving.py`: `POST /v1/recommend`, {K} items for historie
 loopback; the load generators take their part of the same processors. `saturated`: wrk with
 {CONNECTIONS} connections, requests per second and milliseconds of an answer. `{RATE} a second`:
 hey. `nothing`: `GET /health/live` of the same service under wrk, what a request costs in itself.
-`alone`: lists per second of `ready.recommend` in one thread, without a service, {CONNECTIONS} people
-at a time (and one at a time). `share`: saturated as a part of alone.
+`alone`: lists per second of `ready.recommend` in one thread, without a service, {CONNECTIONS}
+people at a time (and one at a time). `share`: saturated as a part of alone.
 """
 
 
