@@ -1,6 +1,7 @@
 """Many people's lists: the same in parts, in files, after a kill."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -205,14 +206,23 @@ def test_a_killed_run_is_no_finished_one_and_goes_on(tmp_path, caplog):
     assert pl.read_parquet(target).equals(model.recommend(newcomers()))
 
 
+@pytest.fixture(scope="module")
+def left_over(tmp_path_factory):
+    """What a killed run left beside its model."""
+    place = tmp_path_factory.mktemp("killed")
+    fitted("macridvae").save(place / "model")
+    words = [sys.executable, "-c", KILLED, str(place / "model"), str(place / "lists")]
+    subprocess.run(words, env=_with_tests(), check=False)
+    return place
+
+
+@pytest.mark.xdist_group("left over")  # one process is killed for all of them
 @pytest.mark.parametrize(
     "change", ["k", "people", "bans", "model", "part_size", "ann", "assignment", "tau"]
 )
-def test_what_a_killed_run_of_other_lists_left_is_not_used(tmp_path, change):
+def test_what_a_killed_run_of_other_lists_left_is_not_used(tmp_path, left_over, change):
     model, target = fitted("macridvae"), tmp_path / "lists"
-    model.save(tmp_path / "model")
-    words = [sys.executable, "-c", KILLED, str(tmp_path / "model"), str(target)]
-    subprocess.run(words, env=_with_tests(), check=False)
+    shutil.copytree(left_over, tmp_path, dirs_exist_ok=True)
     (done,) = tmp_path.glob(".lists.*.unfinished/parts")
     for part in done.iterdir():
         part.write_bytes(b"of no use")
