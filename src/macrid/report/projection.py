@@ -37,7 +37,7 @@ def project(points: Float[np.ndarray, "point dim"]) -> Float[np.ndarray, "point 
         >>> project(np.ones((3, 4))).tolist()  # all are the same
         [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
     """
-    wide = _principal(points)
+    wide = principal(points)
     if not np.ptp(wide[:, 0]):
         return np.zeros((len(points), 2))  # all are the same
     rows, distances = neighbours(wide, min(_NEIGHBOURS, len(points) - 1))
@@ -135,8 +135,13 @@ def _nearest(own: Tensor, squares: Tensor, start: int, k: int) -> tuple[Tensor, 
     return rows, distances.clamp_min(0).sqrt()
 
 
-def _principal(points: Float[np.ndarray, "point dim"]) -> Float[np.ndarray, "point axis"]:
-    """Along the axes of most variance, the first ones first; signs by the largest part."""
+def principal(points: Float[np.ndarray, "point dim"]) -> Float[np.ndarray, "point axis"]:
+    """Along the axes of most variance, the first ones first; signs by the largest part.
+
+    Example:
+        >>> principal(np.array([[0.0, -2.0], [0.0, 2.0], [1.0, 0.0]])).shape
+        (3, 2)
+    """
     around = (points - points.mean(0)).astype(np.float64)
     _, basis = np.linalg.eigh(around.T @ around)
     basis = basis[:, ::-1][:, :N_AXES]

@@ -137,11 +137,15 @@ def concepts(serving: Serving, top: int, dimensions: int) -> Answer:
     return serving.concepts(top, dimensions)
 
 
-def dials(serving: Serving, dimensions: int) -> Answer:
+def fitted(serving: Serving) -> list[Answer]:
+    """The features that can be turned; fitted to all items, which takes a minute of many."""
+    return _steered(serving.model).dials().to_dicts()
+
+
+def dials(serving: Serving, dimensions: int, features: list[Answer]) -> Answer:
     """What can be turned."""
-    _steered(serving.model)
     found = serving.concepts(dimensions=dimensions)["dimensions"]
-    return {"model": serving.model.name, "dimensions": found, "features": serving.dials}
+    return {"model": serving.model.name, "dimensions": found, "features": features}
 
 
 def check_controls(serving: Serving, controls: Controls) -> None:
@@ -164,6 +168,17 @@ def items(serving: Serving, query: str, page: int, size: int) -> Answer:
     ordered = catalogue.sort("train_events", descending=True, maintain_order=True)
     some = ordered.slice((page - 1) * size, size)
     return {"items": some.to_dicts(), "total": len(catalogue), "page": page, "size": size}
+
+
+def named(serving: Serving, ids: list[str]) -> Answer:
+    """Some items, in the order of their ids.
+
+    Raises:
+        UnknownItem: If the model does not know one of them.
+    """
+    rows = [serving.model.items.number(item) for item in ids]
+    some = _catalogue(serving)[rows]
+    return {"items": some.to_dicts(), "total": len(some), "page": 1, "size": len(some)}
 
 
 def item(serving: Serving, item_id: Any) -> Answer:

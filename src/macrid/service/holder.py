@@ -3,7 +3,6 @@
 import hashlib
 import threading
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +59,6 @@ class Serving:
             found = model.concepts(top=top).to_dict(dimensions)
             self.said[top, dimensions] = {"model": model.name, **found}
         return self.said[top, dimensions]
-
-    @cached_property
-    def dials(self) -> list[dict[str, Any]]:
-        """The features that can be turned."""
-        model: Any = self.model
-        return model.dials().to_dicts()
 
 
 class Holder:

@@ -21,7 +21,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-OPEN = ("/health/live", "/health/ready")  # for whoever asks whether the process is well
+# For whoever asks whether the process is well, or where the page is.
+OPEN = ("/health/live", "/health/ready", "/")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")  # labels that cannot be made up
 _LOG = logging.getLogger("macrid.service.access")
 

@@ -1,7 +1,9 @@
 """For whoever runs the service: is it well, what has it done, take the new model."""
 
-from fastapi import APIRouter
-from starlette.responses import Response
+import re
+
+from fastapi import APIRouter, HTTPException, Request
+from starlette.responses import RedirectResponse, Response
 
 from macrid.service import replies
 from macrid.service.examples import documented
@@ -11,6 +13,19 @@ from macrid.service.wiring import Behind, answer
 router = APIRouter(tags=["operation"])
 _PAGE = {"text/plain": {"example": 'macrid_requests_total{route="/v1/recommend"} 42.0\n'}}
 _METRICS = documented("live") | {200: {"content": _PAGE, "description": "For Prometheus"}}
+
+
+_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:\d+)?")
+
+
+@router.get("/", include_in_schema=False)
+async def page(request: Request, service: Behind) -> Response:
+    """To the page, on the host by whose name this one was found."""
+    port = service.settings.page_port
+    host = _HOST.fullmatch(request.headers.get("host", ""))
+    if port is None or host is None:
+        raise HTTPException(404)
+    return RedirectResponse(f"http://{host[1]}:{port}/", 307)
 
 
 @router.get("/health/live", response_model=replies.Alive, responses=documented("live"))

@@ -108,6 +108,35 @@ class DialsFound(BaseModel):
     features: list[Row]
 
 
+class Mapped(BaseModel):
+    """The map, in columns of one length."""
+
+    model: str
+    digest: Annotated[str, Field(description="of the model folder")]
+    item_id: list[Id]
+    title: list[str | None] | None
+    x: Annotated[list[float], Field(description="between -1 and 1, as y")]
+    y: list[float]
+    concept: Annotated[list[int], Field(description="of each item; -1 in a model without")]
+
+
+class Component(BaseModel):
+    """Where somebody stands in one concept."""
+
+    concept: int
+    name: str
+    confidence: Share
+    x: float
+    y: float
+
+
+class Placed(BaseModel):
+    """Where somebody stands on the map; nowhere without a known item."""
+
+    model: str
+    components: list[Component]
+
+
 class ItemPage(BaseModel):
     """Items whose title or id holds what was asked for."""
 

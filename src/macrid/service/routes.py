@@ -5,8 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from macrid.service import answers, replies, wire
+from macrid.service import answers, mapping, replies, wire
 from macrid.service.examples import documented
+from macrid.service.state import Service
 from macrid.service.wiring import Behind, JsonRoute, answer, controls_of, history_of
 
 router = APIRouter(prefix="/v1", route_class=JsonRoute, strict_content_type=False, tags=["model"])
@@ -74,7 +75,8 @@ async def concepts(service: Behind, top: Top = 8, dimensions: Dimensions = 3) ->
 async def dials(service: Behind, dimensions: Dimensions = 3) -> Response:
     """What can be turned: the foremost dimensions of each concept with their ends, and features."""
     serving = service.holder.current
-    return answer(await service.room.do(answers.dials, serving, dimensions))
+    fitted = await service.behind.get("dials", serving.digest, answers.fitted, serving)
+    return answer(await service.room.do(answers.dials, serving, dimensions, fitted))
 
 
 @router.get("/items", response_model=replies.ItemPage, responses=documented("items"))
@@ -85,10 +87,32 @@ async def items(
     ] = "",
     page: Annotated[int, Query(ge=1, le=1_000_000, description="from 1", examples=[1])] = 1,
     size: Annotated[int, Query(ge=1, le=100, description="of a page", examples=[20])] = 20,
+    ids: Annotated[
+        list[wire.Text] | None,
+        Query(max_length=100, alias="id", description="or just these, in their order"),
+    ] = None,
 ) -> Response:
     """Items whose title or id holds a text, whatever the case; the most popular first."""
     serving = service.holder.current
+    if ids:
+        return answer(await service.room.do(answers.named, serving, ids))
     return answer(await service.room.do(answers.items, serving, query, page, size))
+
+
+@router.get("/map", response_model=replies.Mapped, responses=documented("map"))
+async def map_of_items(service: Behind) -> Response:
+    """Where every item stands on a plane, in columns; 503 while it is being drawn."""
+    return Response((await _plane(service)).body, media_type="application/json")
+
+
+@router.post("/map/place", response_model=replies.Placed, responses=documented("place", 404))
+async def place(asked: wire.Place, service: Behind) -> Response:
+    """Where a person's components stand on the map: among the items that they are nearest to."""
+    plane = await _plane(service)
+    history = await history_of(service, asked.history, asked.user_id)
+    controls = await controls_of(service, asked.controls, asked.user_id)
+    found = await service.room.do(mapping.components, plane, history, controls)
+    return answer({"model": plane.serving.model.name, "components": found})
 
 
 @router.get("/items/{item_id:path}", response_model=replies.Row, responses=documented("item", 404))
@@ -96,3 +120,9 @@ async def item(service: Behind, item_id: ItemId) -> Response:
     """All that is known of an item."""
     serving = service.holder.current
     return answer(await service.room.do(answers.item, serving, item_id))
+
+
+async def _plane(service: Service) -> mapping.Plane:
+    """The map of the model that is served now."""
+    serving, path = service.holder.current, service.settings.map_path
+    return await service.behind.get("the map", serving.digest, mapping.draw, serving, path)

@@ -47,12 +47,30 @@ class ServeSettings(Settings):
         int, Field(ge=1, le=3600, description="seconds that a connection may send no request")
     ] = 15
 
+    page_port: Annotated[
+        int | None, Field(ge=1, le=65535, description="where the page is, for whoever opens /")
+    ] = None
+
     @property
     def store_url(self) -> str:
         """Of the database of events: by default an SQLite file beside the model."""
         if self.store is not None:
             return self.store
         return f"sqlite:///{self.folder.with_name(self.folder.name + '.sqlite')}"
+
+    @property
+    def map_path(self) -> Path:
+        """Where the map is kept: beside the store if that is a file, else beside the model.
+
+        Example:
+            >>> str(ServeSettings(folder="runs/demo/model", store="sqlite:///kept.db").map_path)
+            'kept.db.map.npz'
+        """
+        prefix = "sqlite:///"
+        beside = self.folder
+        if self.store is not None and self.store.startswith(prefix):
+            beside = Path(self.store.removeprefix(prefix))
+        return beside.with_name(beside.name + ".map.npz")
 
     @property
     def torch_threads(self) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from macrid.errors import MacridError
 from macrid.service import answers
+from macrid.service.background import Background
 from macrid.service.batching import Batcher, Room
 from macrid.service.holder import Holder
 from macrid.service.metrics import Metrics
@@ -32,6 +33,7 @@ class Service:
         lists: Makes plain lists, several at once.
         room: Where all else is worked on that takes long.
         storing: Where the store is waited for.
+        behind: Where the map and the dials are worked out.
     """
 
     settings: ServeSettings
@@ -42,6 +44,7 @@ class Service:
     lists: Batcher[answers.Wanted, answers.Answer]
     room: Room
     storing: Room
+    behind: Background
 
     @classmethod
     def open(cls, settings: ServeSettings) -> "Service":
@@ -65,6 +68,7 @@ class Service:
             lists=Batcher(answers.recommend, most=settings.queue, told=metrics.batch.observe),
             room=Room("work", 1, settings.queue),
             storing=Room("store", _STORING, settings.queue),
+            behind=Background(),
         )
 
     async def reload(self) -> bool:
@@ -91,6 +95,7 @@ class Service:
     async def close(self) -> None:
         """Finish what has begun."""
         await self.lists.close()
+        self.behind.close()
         for room in (self.room, self.storing):
             await asyncio.to_thread(room.close)
         self.histories.close()

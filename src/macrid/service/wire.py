@@ -111,6 +111,16 @@ class Encode(Person):
     model_config = ConfigDict(json_schema_extra={"examples": [{"history": _HAD}]})
 
 
+class Place(Person):
+    """Where somebody stands on the map is wanted."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"history": _HAD}]})
+    controls: Annotated[
+        Asked | None,
+        Field(description="of which dials count; by default, what was saved"),
+    ] = None
+
+
 class Explain(Person):
     """Why items have their scores is wanted; every past item is left out once."""
 
