@@ -1,5 +1,7 @@
 """`macrid serve`: a model as a REST service."""
 
+import socket
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -55,6 +57,19 @@ def serve(
     queue: Annotated[int, typer.Option(help="Requests that may wait for their turn.")] = 256,
     timeout: Annotated[float, typer.Option(help="Seconds for an answer.")] = 30.0,
     idle: Annotated[int, typer.Option(help="Seconds that a connection may send no request.")] = 15,
+    page: Annotated[
+        bool | None,
+        typer.Option(
+            "--page/--no-page",
+            help="The page where people turn the dials, in a process beside the service. It has no "
+            "keys of its own: with API keys it lends the first of them to whoever opens it.",
+            show_default="if there are no API keys, and nicegui is installed",
+        ),
+    ] = None,
+    page_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port of the page.", show_default="the next one"),
+    ] = None,
     migrate_only: Annotated[
         bool, typer.Option("--migrate-only", help="Bring the store up to date, and end.")
     ] = False,
@@ -66,9 +81,12 @@ def serve(
 
     Example: macrid serve runs/first --port 8000
     """
+    from macrid.page import launch
+
     try:
         from macrid.service.connections import bind
         from macrid.service.connections import serve as run
+        from macrid.service.keys import read_keys
         from macrid.service.settings import ServeSettings
         from macrid.service.storage.engine import shown as shown_url
         from macrid.service.storage.store import Store
@@ -98,7 +116,51 @@ def serve(
         Store(settings.store_url).close()
         note(f"the store {shown_url(settings.store_url)} is up to date")
         return
-    with bind(host, port) as listening:
-        shown = f"[{host}]" if ":" in host else host
-        note(f"serving {folder} at http://{shown}:{listening.getsockname()[1]} (Ctrl-C ends it)")
+    with bind(host, port) as listening, ExitStack() as beside:
+        shown, port = f"[{host}]" if ":" in host else host, listening.getsockname()[1]
+        note(f"serving {folder} at http://{shown}:{port} (Ctrl-C ends it)")
+        keys = read_keys(api_key_file)
+        if _wanted(page, page_port, keys):
+            found = beside.enter_context(_bind_page(host, port, page_port))
+            at = found.getsockname()[1]
+            settings = settings.model_copy(update={"page_port": at})
+            note(f"the page is at http://{shown}:{at}")
+            nearby = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(shown, shown)
+            beside.enter_context(launch.running(f"http://{nearby}:{port}", found, keys))
         run(settings, listening)
+
+
+def _wanted(page: bool | None, port: int | None, keys: list[str]) -> bool:
+    """Whether there is to be a page; why not, if that may surprise.
+
+    Raises:
+        SettingsError: If a port was given to no page.
+        MissingExtra: If it was asked for, and there is nothing to draw it.
+    """
+    from macrid.page import launch
+
+    if page is False and port is not None:
+        raise SettingsError("--page-port is of no use with --no-page")
+    asked = bool(page) or port is not None
+    if not launch.installed():
+        if asked:
+            raise MissingExtra("nicegui", "ui")
+        if page is None:
+            note("there is no page, as nicegui is not installed: pip install 'macrid[ui]'")
+        return False
+    if page is None and not asked and keys:
+        note("there is no page, as it would lend an API key to whoever opens it; --page does so")
+        return False
+    return page is not False
+
+
+def _bind_page(host: str, port: int, wanted: int | None) -> socket.socket:
+    """The page's socket: on the port that was asked for, else the next one or any free one."""
+    from macrid.service.connections import bind
+
+    try:
+        return bind(host, min(port + 1, 65535) if wanted is None else wanted)
+    except OSError:
+        if wanted is not None:
+            raise
+        return bind(host, 0)

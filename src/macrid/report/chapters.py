@@ -11,8 +11,9 @@ import polars as pl
 from macrid.control.naming import UNNAMED
 from macrid.evaluation.alignment import concept_table
 from macrid.report import shell
-from macrid.report.drawings import colours, share_figure
+from macrid.report.drawings import share_figure
 from macrid.report.findings import Findings, called
+from macrid.report.palette import colours
 from macrid.report.strips import MOST, STARTS, Strip
 
 _TERMS, _LABELS = 5, 12  # shown of a concept; columns of the table of labels

@@ -10,8 +10,8 @@ import polars as pl
 from jaxtyping import Float
 
 from macrid.report import shell
-from macrid.report.drawings import colours
 from macrid.report.findings import Correlations, Findings, called
+from macrid.report.palette import colours
 from macrid.report.projection import PERPLEXITY, Atlas
 from macrid.report.scripts import data_script
 

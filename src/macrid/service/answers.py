@@ -159,7 +159,7 @@ def check_controls(serving: Serving, controls: Controls) -> None:
 
 def items(serving: Serving, query: str, page: int, size: int) -> Answer:
     """Items whose title or id holds a text, whatever the case; the most popular first."""
-    catalogue = _catalogue(serving)
+    catalogue = serving.catalogue
     if query:
         texts = [name for name in ("item_id", "title") if name in catalogue.columns]
         lower = [pl.col(name).cast(pl.String).str.to_lowercase() for name in texts]
@@ -177,7 +177,7 @@ def named(serving: Serving, ids: list[str]) -> Answer:
         UnknownItem: If the model does not know one of them.
     """
     rows = [serving.model.items.number(item) for item in ids]
-    some = _catalogue(serving)[rows]
+    some = serving.catalogue[rows]
     return {"items": some.to_dicts(), "total": len(some), "page": 1, "size": len(some)}
 
 
@@ -188,7 +188,7 @@ def item(serving: Serving, item_id: Any) -> Answer:
         UnknownItem: If the model does not know it.
     """
     row = serving.model.items.number(item_id)
-    return _catalogue(serving).row(row, named=True)
+    return serving.catalogue.row(row, named=True)
 
 
 def _rows(lists: pl.DataFrame) -> dict[int, list[Answer]]:
@@ -225,11 +225,6 @@ def _unknown(model: Recommender, history: Sequence[Any]) -> list[Any]:
     """The items of a history that the model does not know."""
     rows = model.items.numbers(history).tolist()
     return [had for had, row in zip(history, rows, strict=True) if row < 0]
-
-
-def _catalogue(serving: Serving) -> pl.DataFrame:
-    assert serving.model.catalogue is not None  # it is fitted, as it was loaded
-    return serving.model.catalogue
 
 
 def _described(model: Recommender) -> Described:

@@ -70,7 +70,12 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "model": "macridvae",
         "components": [{"concept": 2, "name": "bags", "confidence": 0.8, "x": 0.4, "y": -0.08}],
     },
-    "item": {"item_id": "bag-00108", "train_events": 52, "title": "a large black bag"},
+    "item": {
+        "item_id": "bag-00108",
+        "train_events": 52,
+        "title": "a large black bag",
+        "concept": 2,
+    },
     "events": {"added": 1, "replayed": False},
     "history": {"user_id": "ada", "events": [_EVENT]},
     "controls": {"concepts": {"bags": 2.0}, "dials": [], "boost": {}, "block": []},

@@ -27,6 +27,7 @@ class Serving:
         model: From the folder.
         ready: It, prepared for lists without wishes.
         digest: Of the folder.
+        catalogue: All that is known of the items, the most probable concept included.
         titles: Of the items in row order, if they have some.
         said: Of concepts, so as not to look for the same twice.
     """
@@ -34,6 +35,7 @@ class Serving:
     model: Recommender
     ready: Ready
     digest: str
+    catalogue: pl.DataFrame
     titles: pl.Series | None
     said: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
 
@@ -41,9 +43,12 @@ class Serving:
     def of(cls, model: Recommender, digest: str) -> "Serving":
         """Prepare a model, so that the first to ask waits no longer than others."""
         assert model.catalogue is not None
-        titled = "title" in model.catalogue.columns
-        titles = model.catalogue["title"].cast(pl.String) if titled else None
-        serving = cls(model, model.ready(), digest, titles)
+        catalogue = model.catalogue
+        titled = "title" in catalogue.columns
+        titles = catalogue["title"].cast(pl.String) if titled else None
+        if isinstance(model, Described) and "concept" not in catalogue.columns:
+            catalogue = catalogue.with_columns(concept=model.concepts().assignments["concept"])
+        serving = cls(model, model.ready(), digest, catalogue, titles)
         first = model.items.ids[:1].to_list()
         serving.ready.recommend({"": first}, 1, on_unknown="ignore")
         if isinstance(model, Described):

@@ -38,23 +38,12 @@ class Keys:
 
     @classmethod
     def read(cls, path: Path | None) -> "Keys":
-        """From a file, a key in each line, and from the variable ``MACRID_API_KEYS``.
+        """Those that `read_keys` finds.
 
         Raises:
-            SettingsError: If the file cannot be read or holds none: nobody means to serve everyone
-                who names a file of keys.
+            SettingsError: If the file cannot be read or holds none, or a key is too short.
         """
-        found = [key.strip() for key in os.environ.get(VARIABLE, "").split(",")]
-        if path is not None:
-            try:
-                lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-            except (OSError, UnicodeDecodeError) as error:
-                raise SettingsError(f"cannot read the API keys in {path}: {error}") from error
-            lines = [line for line in lines if line and not line.startswith("#")]
-            if not lines:
-                raise SettingsError(f"{path} holds no API key; write one in each line")
-            found += lines
-        return cls([key for key in found if key])
+        return cls(read_keys(path))
 
     def client(self, headers: Mapping[bytes, bytes]) -> str:
         """Whose key a request has; nobody's if none is needed.
@@ -75,6 +64,26 @@ class Keys:
                 WWW_Authenticate="Bearer",
             )
         return digest.hex()[:16]
+
+
+def read_keys(path: Path | None) -> list[str]:
+    """Keys from the variable ``MACRID_API_KEYS``, and from a file with one in each line.
+
+    Raises:
+        SettingsError: If the file cannot be read or holds none: nobody means to serve everyone
+            who names a file of keys.
+    """
+    found = [key.strip() for key in os.environ.get(VARIABLE, "").split(",")]
+    if path is not None:
+        try:
+            lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"cannot read the API keys in {path}: {error}") from error
+        lines = [line for line in lines if line and not line.startswith("#")]
+        if not lines:
+            raise SettingsError(f"{path} holds no API key; write one in each line")
+        found += lines
+    return [key for key in found if key]
 
 
 class Buckets:

@@ -1,0 +1,301 @@
+"""What a visitor sees, as HTML: functions of what there is to show, with every text escaped.
+
+Whatever can be pressed has ``data-do``, by which `macrid.page.visitor` knows what is meant, and an
+``id``, by which the focus finds it again when its part of the page has been drawn anew.
+"""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from macrid.page.dials import Card, Knob
+from macrid.page.pictures import concept_colour, picture
+from macrid.page.state import MOST_WEIGHT, State
+
+Row = Mapping[str, Any]
+
+
+def title_of(row: Row) -> str:
+    """What an item is called.
+
+    Example:
+        >>> title_of({"item_id": 7, "title": None})
+        '7'
+    """
+    return str(row.get("title") or row["item_id"])
+
+
+def tile(row: Row) -> str:
+    """Its picture."""
+    return picture(row, concept_colour(row.get("concept")))
+
+
+def attributes(**given: Any) -> str:
+    """Of an element, escaped; none for None, ``data_x`` becoming ``data-x``.
+
+    Example:
+        >>> attributes(id='a"b', data_do="add", title=None)
+        ' id="a&quot;b" data-do="add"'
+    """
+    kept = {name: value for name, value in given.items() if value is not None}
+    return "".join(
+        f' {name.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
+        for name, value in kept.items()
+    )
+
+
+def button(content: str, do: str, key: str, label: str | None = None, **more: Any) -> str:
+    """Something to be pressed.
+
+    Args:
+        content: HTML.
+        do: What it does.
+        key: With what.
+        label: For those who do not see the content.
+        **more: Attributes; ``at``, the part of the page that it is in, tells it from its likes.
+    """
+    name = f"{more.pop('at', do)}-{key}"
+    named = attributes(id=name, data_do=do, data_key=key, aria_label=label, title=label, **more)
+    return f'<button type="button"{named}>{content}</button>'
+
+
+def found(rows: Sequence[Row], total: int, text: str, had: Sequence[str]) -> str:
+    """What a search found."""
+    if not text:
+        return ""
+    if not rows:
+        return f'<p class="soft">Nothing is called “{escape(text)}”.</p>'
+    lines = []
+    for row in rows:
+        item = str(row["item_id"])
+        mark = '<span class="soft">added</span>' if item in had else ""
+        inside = f"{tile(row)}<span>{escape(title_of(row))}</span>{mark}"
+        lines.append(f"<li>{button(inside, 'add', item, at='found')}</li>")
+    more = f'<p class="soft">{total - len(rows):,} more</p>' if total > len(rows) else ""
+    return f'<ul class="results" role="list">{"".join(lines)}</ul>{more}'
+
+
+def people(some: Sequence[tuple[str, tuple[str, ...]]]) -> str:
+    """People to begin with."""
+    chips = "".join(
+        button(f"someone who likes <b>{escape(name)}</b>", "example", str(n))
+        for n, (name, _) in enumerate(some)
+    )
+    return f'<p class="soft">or begin as</p><div class="chips">{chips}</div>' if chips else ""
+
+
+def history(rows: Sequence[Row]) -> str:
+    """What the person had."""
+    if not rows:
+        return (
+            '<p class="empty">Nothing yet. Search for something you like, or take an example.</p>'
+        )
+    items = []
+    for row in rows:
+        item, name = str(row["item_id"]), title_of(row)
+        hue = f'style="--hue:{concept_colour(row.get("concept"))}"'
+        remove = button("×", "remove", item, f"remove {name}")
+        items.append(f"<li {hue}>{tile(row)}<span>{escape(name)}</span>{remove}</li>")
+    return f'<ul class="had" role="list">{"".join(items)}</ul>'
+
+
+def cards(made: Sequence[Card], sure: Mapping[int, float], state: State, look: "Look") -> str:
+    """Concepts, the person's own first."""
+    if not made:
+        return ""
+    ordered = sorted(made, key=lambda card: -sure.get(card.concept, 0.0))
+    return "".join(_card(card, sure.get(card.concept, 0.0), state, look) for card in ordered)
+
+
+class Look:
+    """What a visitor has opened.
+
+    Attributes:
+        open: Concepts whose dials are shown.
+        walked: The dial along which there is a strip, and the strip as HTML.
+        tiles: Pictures of typical items by id, as HTML.
+    """
+
+    def __init__(self) -> None:
+        self.open: set[int] = set()
+        self.walked: tuple[Any, str] | None = None
+        self.tiles: dict[str, str] = {}
+
+
+def _card(card: Card, sure: float, state: State, look: Look) -> str:
+    """A concept."""
+    k, weight = card.concept, dict(state.weights).get(card.concept, 1.0)
+    share = f"{sure:.0%} of your history" if sure else "not in your history"
+    opened = k in look.open
+    fold = button(
+        f"{'hide' if opened else 'show'} {len(card.knobs)} dials",
+        "fold",
+        str(k),
+        aria_expanded=str(opened).lower(),
+    )
+    inside = ""
+    if opened:
+        inside = "".join(_knob(card, knob, state, look) for knob in card.knobs)
+    typical = "".join(look.tiles.get(item, "") for item in card.typical)
+    classes = "card" + " muted" * (weight == 0) + " own" * (sure >= 0.05)
+    slider = _range("weight", str(k), 0, MOST_WEIGHT, 0.1, weight, f"weight of {card.name}")
+    return (
+        f'<article class="{classes}" style="--hue:{concept_colour(k)}">'
+        f'<header><h3>{escape(card.name)}</h3><span class="soft">{share}</span></header>'
+        f'<div class="bar"><i style="width:{100 * sure:.1f}%"></i></div>'
+        f'<div class="typical" aria-hidden="true">{typical}</div>'
+        f'<label class="weight"><span>how much</span>{slider}'
+        f"<output>{told_weight(weight)}</output></label>"
+        f"{fold if card.knobs else ''}"
+        f'<div class="dials">{inside}</div></article>'
+    )
+
+
+def _knob(card: Card, knob: Knob, state: State, look: Look) -> str:
+    """A dial: its ends, its slider, and the strip of a walk."""
+    shift = dict(state.dials).get(knob.dial, 0.0)
+    key = dial_key(knob)
+    label = f"{card.name}: {knob.name}"
+    walked = look.walked is not None and look.walked[0] == knob.dial
+    strip = look.walked[1] if walked and look.walked else ""
+    walk = button("walk", "walk", key, f"walk along {label}", aria_expanded=str(walked).lower())
+    return (
+        f'<div class="dial"><div class="ends" aria-hidden="true"><span>{escape(knob.low)}</span>'
+        f"<span>{escape(knob.high)}</span></div>"
+        f'<div class="turn">{_range("dial", key, -1, 1, 0.05, shift, label)}{walk}</div>{strip}</div>'
+    )
+
+
+def dial_key(knob: Knob) -> str:
+    """A dial in one word."""
+    concept, name = knob.dial
+    return f"{concept}:{'d' if isinstance(name, int) else 'f'}:{name}"
+
+
+def told_weight(weight: float) -> str:
+    """As it is shown.
+
+    Example:
+        >>> told_weight(0), told_weight(1.5)
+        ('off', '×1.5')
+    """
+    return "off" if weight == 0 else f"×{weight:g}"
+
+
+def _range(
+    on: str, key: str, low: float, high: float, step: float, value: float, label: str
+) -> str:
+    """A slider."""
+    named = attributes(id=f"{on}-{key}", data_on=on, data_key=key, aria_label=label)
+    bounds = attributes(min=low, max=high, step=step, value=f"{value:g}")
+    part = 100 * (value - low) / (high - low)
+    return f'<input type="range"{named}{bounds} style="--at:{part:.1f}%">'
+
+
+def ranked(rows: Sequence[Row], gained: Mapping[str, int | None] | None) -> str:
+    """The list; with what has moved since, if there was another."""
+    return "".join(_place(n, row, gained) for n, row in enumerate(rows, 1))
+
+
+def _place(rank: int, row: Row, gained: Mapping[str, int | None] | None) -> str:
+    item, name = str(row["item_id"]), title_of(row)
+    moved = 0 if gained is None else gained.get(item, 0)
+    kind, mark = _mark(moved)
+    hue = f"--hue:{concept_colour(row.get('concept'))}"
+    inside = (
+        f'<span class="rank">{rank}</span>{tile(row)}<span class="name">{escape(name)}</span>{mark}'
+    )
+    why = button(inside, "why", item, aria_haspopup="dialog")
+    add = button("+", "add", item, f"add {name} to your history", at="more")
+    return f'<li class="{kind}" style="{hue}">{why}{add}</li>'
+
+
+def _mark(moved: int | None) -> tuple[str, str]:
+    """What an item's way is called, and what is shown of it."""
+    if moved is None:
+        return "came", '<span class="mark">new</span>'
+    if not moved:
+        return "stayed", ""
+    way, arrow = ("up", "▲") if moved > 0 else ("down", "▼")
+    hidden = f'<span class="hidden">{way} {abs(moved)}</span>'
+    return way, f'<span class="mark" aria-hidden="true">{arrow}{abs(moved)}</span>{hidden}'
+
+
+def strip(rows: Sequence[Row]) -> str:
+    """The top of the list, always in sight on a telephone."""
+    return "".join(tile(row) for row in rows[:7])
+
+
+def change(gained: Mapping[str, int | None], left: Sequence[str], titles: Mapping[str, str]) -> str:
+    """What has become of the list, in a sentence.
+
+    Example:
+        >>> change({"a": None, "b": 1}, ["c"], {"c": "a blue lamp"})
+        '1 came, 1 left, 1 moved. Left: a blue lamp.'
+    """
+    came = sum(moved is None for moved in gained.values())
+    moved = sum(bool(places) for places in gained.values() if places is not None)
+    if not (came or moved or left):
+        return "Nothing has changed."
+    names = "; ".join(titles.get(item, item) for item in left[:4]) + "; …" * (len(left) > 4)
+    gone = f" Left: {names}." if left else ""
+    return f"{came} came, {len(left)} left, {moved} moved.{gone}"
+
+
+def walked(rows: Sequence[Row], knob: Knob) -> str:
+    """Real items along a dial (Figure 3 of Ma et al., 2019)."""
+    steps = []
+    for row in rows:
+        name = title_of(row)
+        inside = f"{tile(row)}<span>{escape(name)}</span>"
+        step = button(inside, "add", str(row["item_id"]), f"add {name}", at="step")
+        steps.append(f"<li>{step}</li>")
+    said = f"from {knob.low} to {knob.high}, all else as alike as there is"
+    return (
+        f'<p class="soft">Real items {escape(said)}:</p>'
+        f'<ol class="walk" aria-label="{escape(said)}">{"".join(steps)}</ol>'
+    )
+
+
+def why(row: Row, said: Mapping[str, Any], titles: Mapping[str, Row]) -> str:
+    """Why an item is where it is: a sentence, concepts' shares, dimensions, past items."""
+    item, name = str(row["item_id"]), title_of(row)
+    sentence = next((str(one["sentence"]) for one in said["items"]), "")
+    shares = [one for one in said.get("concepts") or [] if one["share"] >= 0.01]
+    parts = [_bars("By concept", [(c["name"], c["share"], c["concept"]) for c in shares], "{:.0%}")]
+    past = [
+        (title_of(titles.get(had, {"item_id": had})), one["change"], -1)
+        for one in sorted(said["history"], key=lambda one: -abs(one["change"]))
+        for had in [str(one["past_item_id"])]
+    ]
+    parts.append(_bars("By what you had (the score without it falls by)", past[:8], "{:+.2f}"))
+    add = button("add to your history", "add", item, at="sheet")
+    close = button("×", "close", "why", "close")
+    return (
+        f'<div class="sheet"><header>{tile(row)}<h2 id="why-title">{escape(name)}</h2>{close}</header>'
+        f"<p>{escape(sentence)}</p>{''.join(parts)}{add}</div>"
+    )
+
+
+def _bars(name: str, rows: Sequence[tuple[str, float, int]], shape: str) -> str:
+    """Numbers as bars, negative ones to be told apart."""
+    if not rows:
+        return ""
+    most = max(abs(value) for _, value, _ in rows) or 1.0
+    lines = "".join(
+        f"<li><span>{escape(str(label))}</span><b>{shape.format(value)}</b>"
+        f'<div class="bar{" against" * (value < 0)}" style="--hue:{concept_colour(concept)}">'
+        f'<i style="width:{100 * abs(value) / most:.1f}%"></i></div></li>'
+        for label, value, concept in rows
+    )
+    return f'<h3>{escape(name)}</h3><ul class="bars" role="list">{lines}</ul>'
+
+
+def trouble(sentence: str) -> str:
+    """What went wrong, and a way on."""
+    if not sentence:
+        return ""
+    said = sentence[:1].upper() + sentence[1:]
+    again = button("try again", "retry", "trouble")
+    close = button("×", "dismiss", "trouble", "dismiss")
+    return f'<div class="trouble" role="alert"><span>{escape(said)}.</span>{again}{close}</div>'

@@ -1,0 +1,328 @@
+"""One visitor: what they have asked for, what they see of it, and how the one follows the other.
+
+Nothing here is shared between visitors. A list is asked for at once when something is turned; while
+one is on its way, only the latest wish is remembered, so that a slider that is dragged never queues.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Protocol
+
+from macrid.page import views
+from macrid.page.api import Api, Row, Told
+from macrid.page.dials import Card, Knob, cards, examples
+from macrid.page.state import BadLink, State, changes
+
+_UNDONE = 100  # steps that can be taken back
+
+
+class Screen(Protocol):
+    """What shows a visitor's parts of the page."""
+
+    def show(self, part: str, html: str) -> None:
+        """Draw a part."""
+
+    def point(self, **what: Any) -> None:
+        """Draw people and lists on the map."""
+
+    def address(self, query: str) -> None:
+        """Let the address bar say what restores this."""
+
+    def sheet(self, *, opened: bool) -> None:
+        """Open or close the sheet that explains."""
+
+
+class Visitor:
+    """Follows what is pressed and turned.
+
+    Args:
+        api: The service.
+        screen: What the visitor sees.
+    """
+
+    def __init__(self, api: Api, screen: Screen) -> None:
+        self.api, self.screen, self.look = api, screen, views.Look()
+        self.state, self.undone = State(), list[State]()
+        self.cards: tuple[Card, ...] = ()
+        self.sure: dict[int, float] = {}
+        self.known: dict[str, Row] = {}  # all that is known of items seen so far
+        self.list: list[str] = []
+        self.before: list[str] | None = None  # the list that the present one is compared with
+        self.gesture: tuple[str, str] | None = None  # the slider that is being moved
+        self._wish = self._shown = 0
+        self._ranking = False
+        self._text = ""
+        self._found: Row = {}
+
+    async def begin(self, query: str) -> None:
+        """What the page shows at first."""
+        try:
+            self.state = State.of_link(query)
+        except BadLink as error:
+            self.screen.show("trouble", views.trouble(str(error)))
+        with self._telling():
+            await self._load()
+
+    async def wait_for_features(self) -> None:
+        """The features that can be turned, as soon as the service has them."""
+        for _ in range(200):
+            try:
+                features = await self.api.features()
+            except Told as told:
+                if told.again is None:
+                    return  # a model without concepts
+                await asyncio.sleep(told.again)
+                continue
+            self.cards = cards(self._found, features)
+            self._draw_cards()
+            return
+
+    async def press(self, do: str, key: str) -> None:
+        """Something was pressed; what it is, is in `macrid.page.views`."""
+        action: Callable[[str], Awaitable[None]] | None = getattr(self, f"do_{do}", None)
+        if action is not None:
+            with self._telling():
+                await action(key)
+
+    async def turn(self, on: str, key: str, value: float, *, done: bool) -> None:
+        """A slider was moved, or let go."""
+        state = self._turned(on, key, value)
+        if state is not None and state != self.state:
+            if self.gesture != (on, key):
+                self._remember()
+                self.gesture = on, key
+            self.state = state
+            with self._telling():
+                await self._rank()
+        if done:
+            self.gesture = None
+            self.screen.address(self.state.link())
+
+    async def search(self, text: str) -> None:
+        """What is looked for has changed."""
+        self._text = text = text.strip()
+        with self._telling():
+            rows, total = await self.api.search(text) if text else ([], 0)
+            if text == self._text:  # nothing else was typed meanwhile
+                self._learn(rows)
+                self.screen.show("found", views.found(rows, total, text, self.state.history))
+
+    async def do_add(self, item: str) -> None:
+        """They had this, too."""
+        if item not in self.state.history:
+            self.screen.sheet(opened=False)
+            await self._go(self.state.having(item))
+
+    async def do_remove(self, item: str) -> None:
+        """They did not."""
+        await self._go(self.state.without(item))
+
+    async def do_example(self, key: str) -> None:
+        """Begin as somebody."""
+        some = examples(self.cards)
+        if key.isdecimal() and int(key) < len(some):
+            await self._go(State(some[int(key)][1]))
+
+    async def do_reset(self, _: str) -> None:
+        """All dials as they were."""
+        await self._go(self.state.untouched())
+
+    async def do_empty(self, _: str) -> None:
+        """Another person."""
+        await self._go(State())
+
+    async def do_undo(self, _: str) -> None:
+        """As it was before."""
+        if self.undone:
+            last = self.undone.pop()
+            await self._go(last, undoing=True)
+
+    async def do_retry(self, _: str) -> None:
+        """Ask the service again."""
+        self.screen.show("trouble", "")
+        await self._load()
+
+    async def do_dismiss(self, _: str) -> None:
+        """The sentence was read."""
+        self.screen.show("trouble", "")
+
+    async def do_close(self, _: str) -> None:
+        """The explanation was read."""
+        self.screen.sheet(opened=False)
+
+    async def do_fold(self, key: str) -> None:
+        """Show or hide a concept's dials."""
+        if key.isdecimal():
+            self.look.open ^= {int(key)}
+            self._draw_cards()
+
+    async def do_walk(self, key: str) -> None:
+        """Show or hide the strip along a dial."""
+        knob = self._knob(key)
+        if knob is None or (self.look.walked is not None and self.look.walked[0] == knob.dial):
+            self.look.walked = None
+        else:
+            concept, name = knob.dial
+            start = self.state.history or self._card(concept).typical[:1]
+            found = await self.api.walk(start, concept, name)
+            rows = await self._items([str(row["item_id"]) for row in found["items"]])
+            self.look.walked = knob.dial, views.walked(rows, knob)
+        self._draw_cards()
+
+    async def do_why(self, item: str) -> None:
+        """Explain an item."""
+        if not self.state.history:
+            raise Told("nothing is known of you yet, so these are simply the most popular items")
+        said = await self.api.explain(self.state.history, item)
+        await self._items([item, *self.state.history])
+        self.screen.show("sheet", views.why(self.known[item], said, self.known))
+        self.screen.sheet(opened=True)
+
+    async def _load(self) -> None:
+        """Everything, from what was asked for."""
+        try:
+            self._found = await self.api.concepts()
+        except Told as told:
+            if told.again is not None:
+                raise
+            self.screen.show("cards", f'<p class="empty">{views.escape(str(told))}.</p>')
+        else:
+            self.cards = cards(self._found, ())
+            typical = [item for card in self.cards for item in card.typical]
+            for row in await self._items(typical):
+                self.look.tiles[str(row["item_id"])] = views.tile(row)
+        self.screen.show("people", views.people(examples(self.cards)))
+        try:
+            await self._follow()
+        except Told as told:  # a link of another model: said, and left behind
+            if told.again is not None or self.state == State():
+                raise
+            self.state = State()
+            await self._follow()
+            raise
+
+    async def _go(self, state: State, *, undoing: bool = False) -> None:
+        """To another state, if the service can follow."""
+        before = self.state
+        if state == before:
+            return
+        if undoing:
+            self.before = list(self.list)
+        else:
+            self._remember()
+        self.state = state
+        try:
+            await self._follow()
+        except Told:
+            self.state = before
+            raise
+
+    def _remember(self) -> None:
+        """So that it can be undone, and told what has changed."""
+        self.undone = [*self.undone, self.state][-_UNDONE:]
+        self.before = list(self.list) if self.list else None
+
+    async def _follow(self) -> None:
+        """Ask and draw all that hangs on the state."""
+        had = await self._items(self.state.history)
+        self.screen.show("history", views.history(had))
+        self.look.walked = None
+        self.sure = {}
+        if self.cards and had:
+            said = await self.api.encode(self.state.history)
+            self.sure = {row["concept"]: row["confidence"] for row in said}
+            self.look.open = set(sorted(self.sure, key=lambda k: -self.sure[k])[:2])
+        self._draw_cards()
+        self.screen.address(self.state.link())
+        await self._rank()
+
+    async def _rank(self) -> None:
+        """The list for the latest wish; one at a time."""
+        self._wish += 1
+        if self._ranking:
+            return
+        self._ranking = True
+        try:
+            while self._shown != self._wish:
+                wish = self._wish
+                said = await self.api.recommend(self.state)
+                rows = await self._items([str(row["item_id"]) for row in said["items"]])
+                self._draw_list(rows, popular=said["popular"])
+                self._shown = wish
+        finally:
+            self._ranking = False
+        spots: list[Row] = []
+        if self.state.history and self.cards:
+            with suppress(Told):  # the map may still be being drawn
+                spots = await self.api.place(self.state)
+        self._point(spots)
+
+    def _draw_list(self, rows: list[Row], *, popular: bool) -> None:
+        """With what has come, left and moved since the last one."""
+        self.list = [str(row["item_id"]) for row in rows]
+        gained, said = None, ""
+        if self.before is not None:
+            gained, left = changes(self.before, self.list)
+            titles = {item: views.title_of(self.known[item]) for item in left}
+            said = views.change(gained, left, titles)
+        elif popular:
+            said = "The most popular items, as nothing is known of you yet."
+        self.screen.show("list", views.ranked(rows, gained))
+        self.screen.show("strip", views.strip(rows))
+        self.screen.show("change", views.escape(said))
+
+    def _draw_cards(self) -> None:
+        self.screen.show("cards", views.cards(self.cards, self.sure, self.state, self.look))
+
+    def _point(self, spots: list[Row]) -> None:
+        """On the map."""
+        concepts = [{"concept": card.concept, "name": card.name} for card in self.cards]
+        had = list(self.state.history)
+        self.screen.point(had=had, listed=self.list, spots=spots, concepts=concepts)
+
+    async def _items(self, ids: Any) -> list[Row]:
+        """All that is known of items; asked for once."""
+        missing = [item for item in dict.fromkeys(ids) if item not in self.known]
+        if missing:
+            self._learn(await self.api.items(missing), missing)
+        return [self.known[item] for item in ids]
+
+    def _learn(self, rows: list[Row], asked: list[str] | None = None) -> None:
+        """Remember items, by the text of their ids and by what they were asked for as."""
+        self.known |= {str(row["item_id"]): row for row in rows}
+        self.known |= dict(zip(asked or [], rows, strict=False))
+
+    def _turned(self, on: str, key: str, value: float) -> State | None:
+        """The state with a slider where it is now; None if there is no such slider."""
+        if on == "weight" and key.isdecimal():
+            return self.state.weighed(int(key), value)
+        knob = self._knob(key) if on == "dial" else None
+        return None if knob is None else self.state.turned(knob.dial, value)
+
+    def _knob(self, key: str) -> Knob | None:
+        """A dial by its key."""
+        every = (knob for card in self.cards for knob in card.knobs)
+        return next((knob for knob in every if views.dial_key(knob) == key), None)
+
+    def _card(self, concept: int) -> Card:
+        return next(card for card in self.cards if card.concept == concept)
+
+    def _telling(self) -> "_Telling":
+        return _Telling(self.screen)
+
+
+class _Telling:
+    """Shows the service's sentence where there is one."""
+
+    def __init__(self, screen: Screen) -> None:
+        self.screen = screen
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+        if not isinstance(error, Told):
+            return False
+        self.screen.show("trouble", views.trouble(str(error)))
+        return True
