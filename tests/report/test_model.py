@@ -11,7 +11,7 @@ import pytest
 from macrid.errors import ArtifactError, DataError, MissingExtra
 from macrid.report import model as pages
 from macrid.report import plates, projection
-from macrid.report.drawings import colours
+from macrid.report.palette import colours
 from macrid.report.findings import Findings, find
 from macrid.report.model import check_out, model_page, need_extra, write_model_report
 from planted import fitted, split

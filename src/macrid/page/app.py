@@ -96,6 +96,7 @@ class Parts:
                 self._part("history", **{"aria-label": "your history"})
             with ui.element("section").classes("what") as what:
                 ui.html(_section("what"), sanitize=False)
+                self._part("tools")
                 self._part("cards")
             with ui.element("section").classes("yours"):
                 ui.html(_section("yours"), sanitize=False)
@@ -140,7 +141,9 @@ def create_page(address: str, key: str | None = None) -> FastAPI:
             said = b'{"detail": "the service does not answer; is it running?"}'
             return Response(said, 503, {"Retry-After": "3"}, "application/json")
         kept = {name: v for name, v in answer.headers.items() if name.lower() == "retry-after"}
-        return Response(answer.content, answer.status_code, kept, "application/json")
+        # "Not yet" is no failure: a browser would put one into its console.
+        status = 202 if answer.status_code == 503 else answer.status_code
+        return Response(answer.content, status, kept, "application/json")
 
     @ui.page("/", title="macrid: turn the dials", favicon=_ICON)
     async def page(request: Request) -> None:

@@ -39,7 +39,10 @@ export default {
     on("wheel", this.wheel, { passive: false });
     on("keydown", this.key);
     for (const name of ["focus", "blur"]) on(name, this.draw);
-    this.watched = [new ResizeObserver(this.draw), new MutationObserver(this.draw)];
+    this.seen = false; // out of sight, nothing is drawn
+    const sight = new IntersectionObserver(([one]) => (this.seen = one.isIntersecting) && this.draw());
+    sight.observe(canvas);
+    this.watched = [new ResizeObserver(this.draw), new MutationObserver(this.draw), sight];
     this.watched[0].observe(canvas);
     this.watched[1].observe(document.documentElement, { attributes: true });
     this.dark = matchMedia("(prefers-color-scheme: dark)");
@@ -56,7 +59,7 @@ export default {
       try {
         const answer = await fetch(this.address);
         const said = await answer.json();
-        if (answer.ok) return this.take(said);
+        if (answer.status === 200) return this.take(said);
         this.said = said.detail;
         const wait = Number(answer.headers.get("retry-after"));
         if (!wait) return;
@@ -93,7 +96,7 @@ export default {
     },
     paint() {
       const canvas = this.$refs.canvas;
-      if (!canvas || !this.points) return;
+      if (!canvas || !this.points || !this.seen) return;
       const started = performance.now(), ratio = devicePixelRatio || 1;
       const [wide, high] = [canvas.clientWidth, canvas.clientHeight];
       if (canvas.width !== Math.round(wide * ratio)) canvas.width = Math.round(wide * ratio);
@@ -130,14 +133,13 @@ export default {
       each(this.people.listed, (px, py) => ring(px, py, 5, "transparent", ink, 1.5));
       each(this.people.had, (px, py, n) => ring(px, py, 6, this.colour(this.points.concept[n]), ink, 2.5));
       g.font = "600 13px system-ui, sans-serif";
-      for (const spot of this.people.spots) {
+      for (const spot of this.people.spots.filter((one) => one.confidence >= 0.03)) {
         const size = 8 + 14 * Math.sqrt(spot.confidence);
         const [px, py] = [spot.x * k + left, spot.y * k + top];
         g.globalAlpha = 0.35;
         ring(px, py, size, this.colour(spot.concept), "transparent", 0);
         g.globalAlpha = 1;
         ring(px, py, size, "transparent", this.colour(spot.concept), 3);
-        if (spot.confidence < 0.05) continue;
         const words = `you: ${spot.name}`;
         g.lineWidth = 4;
         g.strokeStyle = paper;

@@ -180,7 +180,7 @@ def _watch(hands: str) -> str:
     return (
         '<path fill="DEEP" d="M24 4H40L41 18H23ZM23 46H41L40 60H24Z"/>'
         f'<circle cx="32" cy="32" r="17" fill="FILL"/><circle cx="32" cy="32" r="12.5" '
-        f'class="dial"/>{hands}'
+        f'class="face"/>{hands}'
     )
 
 

@@ -12,6 +12,7 @@ from macrid.page.dials import Card, Knob
 from macrid.page.pictures import concept_colour, picture
 from macrid.page.state import MOST_WEIGHT, State
 
+OWN = 0.03  # of a history, from which a concept counts as the person's own
 Row = Mapping[str, Any]
 
 
@@ -104,7 +105,28 @@ def cards(made: Sequence[Card], sure: Mapping[int, float], state: State, look: "
     if not made:
         return ""
     ordered = sorted(made, key=lambda card: -sure.get(card.concept, 0.0))
-    return "".join(_card(card, sure.get(card.concept, 0.0), state, look) for card in ordered)
+    drawn = [(card, sure.get(card.concept, 0.0)) for card in ordered]
+    own = "".join(_card(card, part, state, look) for card, part in drawn if part >= OWN)
+    others = "".join(_card(card, part, state, look) for card, part in drawn if part < OWN)
+    if not others:
+        return own
+    heading = "Also in the catalogue, not in your history" if own else "What the model has found"
+    return f'{own}<h3 class="also">{heading}</h3><div class="others">{others}</div>'
+
+
+def tools(*, undoable: bool, touched: bool, known: bool) -> str:
+    """What can be done with all of it."""
+    wanted = [
+        ("undo", "undo", undoable),
+        ("reset the dials", "reset", touched),
+        ("start over", "empty", known),
+    ]
+    buttons = (
+        button(label, do, "tools", disabled=None if possible else "")
+        for label, do, possible in wanted
+    )
+    link = '<button type="button" id="link" data-act="link">copy link</button>'
+    return "".join(buttons) + link
 
 
 class Look:
@@ -125,7 +147,8 @@ class Look:
 def _card(card: Card, sure: float, state: State, look: Look) -> str:
     """A concept."""
     k, weight = card.concept, dict(state.weights).get(card.concept, 1.0)
-    share = f"{sure:.0%} of your history" if sure else "not in your history"
+    own = sure >= OWN
+    share = f"{sure:.0%} of your history" if own else ""
     opened = k in look.open
     fold = button(
         f"{'hide' if opened else 'show'} {len(card.knobs)} dials",
@@ -137,7 +160,7 @@ def _card(card: Card, sure: float, state: State, look: Look) -> str:
     if opened:
         inside = "".join(_knob(card, knob, state, look) for knob in card.knobs)
     typical = "".join(look.tiles.get(item, "") for item in card.typical)
-    classes = "card" + " muted" * (weight == 0) + " own" * (sure >= 0.05)
+    classes = "card" + " muted" * (weight == 0) + " own" * own
     slider = _range("weight", str(k), 0, MOST_WEIGHT, 0.1, weight, f"weight of {card.name}")
     return (
         f'<article class="{classes}" style="--hue:{concept_colour(k)}">'
@@ -237,8 +260,9 @@ def change(gained: Mapping[str, int | None], left: Sequence[str], titles: Mappin
     moved = sum(bool(places) for places in gained.values() if places is not None)
     if not (came or moved or left):
         return "Nothing has changed."
-    names = "; ".join(titles.get(item, item) for item in left[:4]) + "; …" * (len(left) > 4)
-    gone = f" Left: {names}." if left else ""
+    names = "; ".join(titles.get(item, item) for item in left[:3])
+    more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+    gone = f" Left: {names}{more}." if left else ""
     return f"{came} came, {len(left)} left, {moved} moved.{gone}"
 
 
@@ -262,13 +286,16 @@ def why(row: Row, said: Mapping[str, Any], titles: Mapping[str, Row]) -> str:
     item, name = str(row["item_id"]), title_of(row)
     sentence = next((str(one["sentence"]) for one in said["items"]), "")
     shares = [one for one in said.get("concepts") or [] if one["share"] >= 0.01]
-    parts = [_bars("By concept", [(c["name"], c["share"], c["concept"]) for c in shares], "{:.0%}")]
+    by_concept = [(c["name"], c["share"], c["concept"]) for c in shares]
+    parts = [_bars("By concept", "", by_concept, "{:.0%}")]
     past = [
         (title_of(titles.get(had, {"item_id": had})), one["change"], -1)
         for one in sorted(said["history"], key=lambda one: -abs(one["change"]))
+        if abs(one["change"]) >= 0.005
         for had in [str(one["past_item_id"])]
     ]
-    parts.append(_bars("By what you had (the score without it falls by)", past[:8], "{:+.2f}"))
+    told = "what its score would lose without each"
+    parts.append(_bars("By what you had", told, past[:8], "{:+.2f}"))
     add = button("add to your history", "add", item, at="sheet")
     close = button("×", "close", "why", "close")
     return (
@@ -277,7 +304,7 @@ def why(row: Row, said: Mapping[str, Any], titles: Mapping[str, Row]) -> str:
     )
 
 
-def _bars(name: str, rows: Sequence[tuple[str, float, int]], shape: str) -> str:
+def _bars(name: str, more: str, rows: Sequence[tuple[str, float, int]], shape: str) -> str:
     """Numbers as bars, negative ones to be told apart."""
     if not rows:
         return ""
@@ -288,7 +315,8 @@ def _bars(name: str, rows: Sequence[tuple[str, float, int]], shape: str) -> str:
         f'<i style="width:{100 * abs(value) / most:.1f}%"></i></div></li>'
         for label, value, concept in rows
     )
-    return f'<h3>{escape(name)}</h3><ul class="bars" role="list">{lines}</ul>'
+    heading = f"<h3>{escape(name)} <small>{escape(more)}</small></h3>"
+    return f'{heading}<ul class="bars" role="list">{lines}</ul>'
 
 
 def trouble(sentence: str) -> str:

@@ -15,6 +15,7 @@ from macrid.page.dials import Card, Knob, cards, examples
 from macrid.page.state import BadLink, State, changes
 
 _UNDONE = 100  # steps that can be taken back
+_REST = 0.15  # seconds without a new wish
 
 
 class Screen(Protocol):
@@ -97,6 +98,7 @@ class Visitor:
                 await self._rank()
         if done:
             self.gesture = None
+            self._draw_tools()
             self.screen.address(self.state.link())
 
     async def search(self, text: str) -> None:
@@ -208,7 +210,7 @@ class Visitor:
         if state == before:
             return
         if undoing:
-            self.before = list(self.list)
+            self.before = list(self.list) if before.history else None
         else:
             self._remember()
         self.state = state
@@ -221,7 +223,7 @@ class Visitor:
     def _remember(self) -> None:
         """So that it can be undone, and told what has changed."""
         self.undone = [*self.undone, self.state][-_UNDONE:]
-        self.before = list(self.list) if self.list else None
+        self.before = list(self.list) if self.state.history else None
 
     async def _follow(self) -> None:
         """Ask and draw all that hangs on the state."""
@@ -234,6 +236,7 @@ class Visitor:
             self.sure = {row["concept"]: row["confidence"] for row in said}
             self.look.open = set(sorted(self.sure, key=lambda k: -self.sure[k])[:2])
         self._draw_cards()
+        self._draw_tools()
         self.screen.address(self.state.link())
         await self._rank()
 
@@ -252,11 +255,7 @@ class Visitor:
                 self._shown = wish
         finally:
             self._ranking = False
-        spots: list[Row] = []
-        if self.state.history and self.cards:
-            with suppress(Told):  # the map may still be being drawn
-                spots = await self.api.place(self.state)
-        self._point(spots)
+        await self._point(self._wish)
 
     def _draw_list(self, rows: list[Row], *, popular: bool) -> None:
         """With what has come, left and moved since the last one."""
@@ -268,6 +267,10 @@ class Visitor:
             said = views.change(gained, left, titles)
         elif popular:
             said = "The most popular items, as nothing is known of you yet."
+        else:
+            said = (
+                "Turn something: what comes, leaves and moves is marked. Press an item to see why."
+            )
         self.screen.show("list", views.ranked(rows, gained))
         self.screen.show("strip", views.strip(rows))
         self.screen.show("change", views.escape(said))
@@ -275,8 +278,21 @@ class Visitor:
     def _draw_cards(self) -> None:
         self.screen.show("cards", views.cards(self.cards, self.sure, self.state, self.look))
 
-    def _point(self, spots: list[Row]) -> None:
-        """On the map."""
+    def _draw_tools(self) -> None:
+        state = self.state
+        touched, known = state != state.untouched(), state != State()
+        drawn = views.tools(undoable=bool(self.undone), touched=touched, known=known)
+        self.screen.show("tools", drawn)
+
+    async def _point(self, wish: int) -> None:
+        """On the map, which follows when the hand rests: lists come first."""
+        await asyncio.sleep(_REST)
+        if wish != self._wish:
+            return
+        spots: list[Row] = []
+        if self.state.history and self.cards:
+            with suppress(Told):  # the map may still be being drawn
+                spots = await self.api.place(self.state)
         concepts = [{"concept": card.concept, "name": card.name} for card in self.cards]
         had = list(self.state.history)
         self.screen.point(had=had, listed=self.list, spots=spots, concepts=concepts)

@@ -16,7 +16,7 @@ _AGAIN = 3  # seconds after which to ask again
 
 
 class Background:
-    """Works things out, one after the other.
+    """Works things out, two at a time.
 
     Args:
         patience: Seconds that a request waits.
@@ -25,7 +25,7 @@ class Background:
     def __init__(self, patience: float = _PATIENCE) -> None:
         self.patience = patience
         self._begun: dict[tuple[str, str], Future[Any]] = {}  # what, of which model
-        self._thread = ThreadPoolExecutor(1, "macrid-background")
+        self._thread = ThreadPoolExecutor(2, "macrid-background")  # the map waits for no dials
 
     async def get(self, what: str, digest: str, work: Callable[..., Any], *args: Any) -> Any:
         """What some work came to, for the model of a digest.

@@ -54,6 +54,14 @@ class Plane:
     places: Float[np.ndarray, "item two"]
 
     @cached_property
+    def members(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+        """Vectors and places of each concept's items."""
+        return {
+            int(k): (self.vectors[self.concept == k], self.places[self.concept == k])
+            for k in np.unique(self.concept)
+        }
+
+    @cached_property
     def body(self) -> bytes:
         """The answer that it is, in columns: most of it are ids and titles."""
         titles = self.serving.titles
@@ -109,11 +117,10 @@ def components(plane: Plane, history: list[Any], controls: Controls) -> list[dic
     if steering.turns:
         points = turned(points, steering.turns, steering.prototypes)
     names, found = model.naming().concepts, []
-    for k in np.flatnonzero(said.confidence[0]):  # a handful, of which each has its own items
-        rows = np.flatnonzero(plane.concept == k)
-        if not len(rows):
+    for k in np.flatnonzero(said.confidence[0]):  # a handful
+        if k not in plane.members:
             continue
-        place = among(points[0, k : k + 1].numpy(), plane.vectors[rows], plane.places[rows])[0]
+        place = among(points[0, k : k + 1].numpy(), *plane.members[k])[0]
         row = {"concept": int(k), "name": names[k], "confidence": float(said.confidence[0, k])}
         found.append(row | {"x": float(place[0]), "y": float(place[1])})
     return found
