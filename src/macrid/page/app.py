@@ -145,17 +145,19 @@ def create_page(address: str, key: str | None = None) -> FastAPI:
         status = 202 if answer.status_code == 503 else answer.status_code
         return Response(answer.content, status, kept, "application/json")
 
+    style = (_HERE / "page.css").read_text(encoding="utf-8")
+    script = (_HERE / "page.js").read_text(encoding="utf-8")
+
     @ui.page("/", title="macrid: turn the dials", favicon=_ICON)
     async def page(request: Request) -> None:
-        style = (_HERE / "page.css").read_text(encoding="utf-8")
-        script = (_HERE / "page.js").read_text(encoding="utf-8")
         ui.add_head_html(f"<style>{style}</style><script>{script}</script>")
         parts = Parts()
         visitor = Visitor(api, parts)
         _listen(parts, visitor)
         await ui.context.client.connected()
         await visitor.begin(request.url.query)
-        background_tasks.create(visitor.wait_for_features(), name="features")
+        waiting = background_tasks.create(visitor.wait_for_features(), name="features")
+        ui.context.client.on_delete(lambda: waiting.cancel())
 
     ui.run_with(
         app,

@@ -236,10 +236,10 @@ export default {
       else if (e.key === "+" || e.key === "=") this.zoom(1.4);
       else if (e.key === "-") this.zoom(1 / 1.4);
       else if (e.key === "0") this.whole();
-      else if (e.key === "Enter") this.add(this.nearest(...middle, 40));
+      else if (e.key === "Enter") this.add(this.nearest(...middle, Infinity));
       else return;
       e.preventDefault();
-      this.tell(this.nearest(...middle, 40));
+      this.tell(this.nearest(...middle, Infinity));
     },
   },
 };

@@ -5,9 +5,10 @@ one is on its way, only the latest wish is remembered, so that a slider that is 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import Any, Protocol
+import math
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol, runtime_checkable
 
 from macrid.page import views
 from macrid.page.api import Api, Row, Told
@@ -18,6 +19,7 @@ _UNDONE = 100  # steps that can be taken back
 _REST = 0.15  # seconds without a new wish
 
 
+@runtime_checkable
 class Screen(Protocol):
     """What shows a visitor's parts of the page."""
 
@@ -52,32 +54,36 @@ class Visitor:
         self.before: list[str] | None = None  # the list that the present one is compared with
         self.gesture: tuple[str, str] | None = None  # the slider that is being moved
         self._wish = self._shown = 0
-        self._ranking = False
+        self._ranking = self._troubled = False
         self._text = ""
         self._found: Row = {}
 
     async def begin(self, query: str) -> None:
         """What the page shows at first."""
-        try:
-            self.state = State.of_link(query)
-        except BadLink as error:
-            self.screen.show("trouble", views.trouble(str(error)))
         with self._telling():
+            try:
+                self.state = State.of_link(query)
+            except BadLink as error:
+                await self._load()
+                raise Told(str(error)) from None
             await self._load()
 
     async def wait_for_features(self) -> None:
         """The features that can be turned, as soon as the service has them."""
         for _ in range(200):
+            wait: float | None = 1.0
             try:
                 features = await self.api.features()
             except Told as told:
-                if told.again is None:
-                    return  # a model without concepts
-                await asyncio.sleep(told.again)
-                continue
-            self.cards = cards(self._found, features)
-            self._draw_cards()
-            return
+                wait = told.again
+            else:
+                if self._found:
+                    self.cards = cards(self._found, features)
+                    self._draw_cards()
+                    return
+            if wait is None:
+                return  # a model without concepts
+            await asyncio.sleep(wait)
 
     async def press(self, do: str, key: str) -> None:
         """Something was pressed; what it is, is in `macrid.page.views`."""
@@ -88,7 +94,8 @@ class Visitor:
 
     async def turn(self, on: str, key: str, value: float, *, done: bool) -> None:
         """A slider was moved, or let go."""
-        state = self._turned(on, key, value)
+        usable = isinstance(value, int | float) and math.isfinite(value)
+        state = self._turned(on, key, value) if usable else None
         if state is not None and state != self.state:
             if self.gesture != (on, key):
                 self._remember()
@@ -142,12 +149,10 @@ class Visitor:
 
     async def do_retry(self, _: str) -> None:
         """Ask the service again."""
-        self.screen.show("trouble", "")
         await self._load()
 
     async def do_dismiss(self, _: str) -> None:
-        """The sentence was read."""
-        self.screen.show("trouble", "")
+        """The sentence was read, and goes."""
 
     async def do_close(self, _: str) -> None:
         """The explanation was read."""
@@ -218,6 +223,8 @@ class Visitor:
             await self._follow()
         except Told:
             self.state = before
+            if self.undone and self.undone[-1] == before:
+                self.undone.pop()
             raise
 
     def _remember(self) -> None:
@@ -324,21 +331,17 @@ class Visitor:
     def _card(self, concept: int) -> Card:
         return next(card for card in self.cards if card.concept == concept)
 
-    def _telling(self) -> "_Telling":
-        return _Telling(self.screen)
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Show the service's sentence where there is one, until something works again."""
+        try:
+            yield
+        except Told as told:
+            self._troubled = True
+            self.screen.show("trouble", views.trouble(str(told)))
+        else:
+            if self._troubled:
+                self._troubled = False
+                self.screen.show("trouble", "")
 
 
-class _Telling:
-    """Shows the service's sentence where there is one."""
-
-    def __init__(self, screen: Screen) -> None:
-        self.screen = screen
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
-        if not isinstance(error, Told):
-            return False
-        self.screen.show("trouble", views.trouble(str(error)))
-        return True
