@@ -11,9 +11,9 @@ import pytest
 from macrid.errors import ArtifactError, DataError, MissingExtra
 from macrid.report import model as pages
 from macrid.report import plates, projection
-from macrid.report.palette import colours
 from macrid.report.findings import Findings, find
 from macrid.report.model import check_out, model_page, need_extra, write_model_report
+from macrid.report.palette import colours
 from planted import fitted, split
 from steerable import steerable
 

@@ -80,7 +80,7 @@ class Parts:
     def _part(self, name: str, tag: str = "div", **attributes: str) -> ui.html:
         """A part, empty at first; its texts were escaped where they were put together."""
         part = ui.html("", sanitize=False, tag=tag).classes(f"part {name}")
-        part._props.update({"data-part": name, **attributes})  # noqa: SLF001  no other way to name
+        part.props.update({"data-part": name, **attributes})
         self.drawn[name] = part
         return part
 

@@ -1,4 +1,4 @@
-"""What a visitor can turn, from what the service found: cards of concepts, each with a few dials."""
+"""What a visitor can turn, from what the service found: cards of concepts with a few dials."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -105,8 +105,8 @@ def _knobs(concept: Row, dimensions: Sequence[Row], features: Sequence[Row]) -> 
 
 def _ends(dimension: Row) -> tuple[str, str]:
     """Of a dimension, by its number where it has no words."""
-    number = dimension["dimension"]
-    return tuple(
-        f"dimension {number} {sign}" if dimension[end] == UNNAMED else dimension[end]
-        for end, sign in (("low", "−"), ("high", "+"))
+    number, low, high = (dimension[name] for name in ("dimension", "low", "high"))
+    return (
+        f"dimension {number} −" if low == UNNAMED else low,
+        f"dimension {number} +" if high == UNNAMED else high,
     )

@@ -185,7 +185,8 @@ def _knob(card: Card, knob: Knob, state: State, look: Look) -> str:
     return (
         f'<div class="dial"><div class="ends" aria-hidden="true"><span>{escape(knob.low)}</span>'
         f"<span>{escape(knob.high)}</span></div>"
-        f'<div class="turn">{_range("dial", key, -1, 1, 0.05, shift, label)}{walk}</div>{strip}</div>'
+        f'<div class="turn">{_range("dial", key, -1, 1, 0.05, shift, label)}{walk}</div>'
+        f"{strip}</div>"
     )
 
 
@@ -299,8 +300,8 @@ def why(row: Row, said: Mapping[str, Any], titles: Mapping[str, Row]) -> str:
     add = button("add to your history", "add", item, at="sheet")
     close = button("×", "close", "why", "close")
     return (
-        f'<div class="sheet"><header>{tile(row)}<h2 id="why-title">{escape(name)}</h2>{close}</header>'
-        f"<p>{escape(sentence)}</p>{''.join(parts)}{add}</div>"
+        f'<div class="sheet"><header>{tile(row)}<h2 id="why-title">{escape(name)}</h2>'
+        f"{close}</header><p>{escape(sentence)}</p>{''.join(parts)}{add}</div>"
     )
 
 

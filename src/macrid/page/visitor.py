@@ -1,7 +1,7 @@
 """One visitor: what they have asked for, what they see of it, and how the one follows the other.
 
 Nothing here is shared between visitors. A list is asked for at once when something is turned; while
-one is on its way, only the latest wish is remembered, so that a slider that is dragged never queues.
+one is on its way, only the latest wish is remembered, so that a dragged slider never queues.
 """
 
 import asyncio
@@ -343,5 +343,3 @@ class Visitor:
             if self._troubled:
                 self._troubled = False
                 self.screen.show("trouble", "")
-
-

@@ -8,6 +8,7 @@ import polars as pl
 from macrid.control.concepts import Concepts
 from macrid.report import shell
 from macrid.report.figures import Z95, rows_of
+from macrid.report.palette import colours
 
 
 def accuracy_figure(models: dict[str, dict[str, Any]], metric: str) -> Any:

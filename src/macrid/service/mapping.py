@@ -114,14 +114,14 @@ def components(plane: Plane, history: list[Any], controls: Controls) -> list[dic
         raise ControlError(f"{model.name} has no concepts, and so people have no components")
     said, steering = model.encode({"": history}, on_unknown="ignore"), model.steering(controls)
     points = torch.from_numpy(said.mean)
-    if steering.turns:
+    if steering.turns and steering.prototypes is not None:
         points = turned(points, steering.turns, steering.prototypes)
     names, found = model.naming().concepts, []
-    for k in np.flatnonzero(said.confidence[0]):  # a handful
+    for k in np.flatnonzero(said.confidence[0]).tolist():  # a handful
         if k not in plane.members:
             continue
         place = among(points[0, k : k + 1].numpy(), *plane.members[k])[0]
-        row = {"concept": int(k), "name": names[k], "confidence": float(said.confidence[0, k])}
+        row = {"concept": k, "name": names[k], "confidence": float(said.confidence[0, k])}
         found.append(row | {"x": float(place[0]), "y": float(place[1])})
     return found
 
