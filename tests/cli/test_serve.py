@@ -6,6 +6,9 @@ import sys
 import pytest
 
 from macrid.cli.app import run
+from macrid.cli.serve import bind_page, page_wanted
+from macrid.errors import MissingExtra
+from macrid.page import launch
 from macrid.service.storage.store import Store, StoredEvent
 from planted import fitted
 
@@ -34,6 +37,7 @@ def refused(words, capsys, status=2):
         (["--history-query", "SELECT 1"], "has no parameter :user_id"),
         (["--store", "nonsense"], "is no store; give sqlite:///file or postgresql://"),
         (["--api-key-file", "none"], "cannot read the API keys in none"),
+        (["--no-page", "--page-port", 1], "--page-port is of no use with --no-page"),
     ],
 )
 def test_what_cannot_be_served_is_refused(folder, capsys, words, said):
@@ -50,6 +54,32 @@ def test_an_address_that_is_taken_is_a_sentence(folder, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert "in use" in refused([folder, "--port", port], capsys, 1)
+        assert "in use" in refused([folder, "--port", 0, "--page-port", port], capsys, 1)
+
+
+def test_the_next_port_is_the_pages_or_else_a_free_one():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with bind_page("127.0.0.1", port - 1, None) as found:
+            assert found.getsockname()[1] not in (port, 0)
+
+
+def test_without_nicegui_there_is_no_page_and_a_word(capsys, monkeypatch):
+    monkeypatch.setattr(launch, "installed", lambda: False)
+    assert not page_wanted(None, None, [])
+    assert "nicegui is not installed: pip install 'macrid[ui]'" in capsys.readouterr().err
+    assert not page_wanted(False, None, [])
+    for asked in [(True, None), (None, 8001)]:
+        with pytest.raises(MissingExtra, match=r"macrid\[ui\]"):
+            page_wanted(*asked, [])
+
+
+def test_a_key_is_lent_only_if_that_is_asked_for(capsys):
+    assert page_wanted(None, None, [])
+    assert not page_wanted(None, None, ["a key"])
+    assert "--page does so" in capsys.readouterr().err
+    assert page_wanted(True, None, ["a key"])
+    assert page_wanted(None, 8001, ["a key"])
 
 
 def test_a_store_is_brought_up_to_date_without_serving(folder, tmp_path, capsys):

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 
+import httpx
 import hypothesis
 import pytest
 import schemathesis
@@ -106,7 +107,10 @@ def described(folder, tmp_path_factory):
     wrong = {"expected-statuses": ["400", "404", "413", "422"]}
     checks = {"positive_data_acceptance": fine, "negative_data_rejection": wrong}
     config = schemathesis.Config.from_dict({"checks": checks})
-    url = f"http://127.0.0.1:{listening.getsockname()[1]}/openapi.json"
+    address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    url = f"{address}/openapi.json"
+    while httpx.get(f"{address}/v1/map", timeout=20).status_code == 503:  # it is being drawn
+        time.sleep(0.1)
     yield schemathesis.openapi.from_url(url, config=config)
     server.should_exit = True
     thread.join(20)
@@ -121,6 +125,8 @@ ROUTES = [
     ("POST", "/v1/walk"),
     ("GET", "/v1/concepts"),
     ("GET", "/v1/dials"),
+    ("GET", "/v1/map"),
+    ("POST", "/v1/map/place"),
     ("GET", "/v1/items"),
     ("GET", "/v1/items/{item_id}"),
     ("POST", "/v1/events"),

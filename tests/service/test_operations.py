@@ -29,6 +29,22 @@ def test_it_is_not_ready_without_its_store_and_lists_by_history_are_answered(pla
         assert client.post("/v1/recommend", {"history": ["0-01"]}).status_code == 200
 
 
+def test_who_opens_the_service_is_led_to_the_page_on_the_host_that_was_asked(place, tmp_path):
+    with serving(place, tmp_path / "s.sqlite", page_port=8001) as client:
+        for host, there in [
+            ("shop.example:8000", "http://shop.example:8001/"),
+            ("[::1]:8000", "http://[::1]:8001/"),
+            ("127.0.0.1", "http://127.0.0.1:8001/"),
+        ]:
+            answer = client.get("/", headers={"Host": host})
+            assert (answer.status_code, answer.headers["location"]) == (307, there)
+        refused(client.get("/", headers={"Host": "a/b@c"}), 404)
+
+
+def test_without_a_page_nothing_is_there(client):
+    assert "there is nothing at this address" in refused(client.get("/"), 404)
+
+
 def test_metrics_count_routes_and_never_name_people(client):
     client.get("/v1/users/a-private-person/history")
     client.get("/a-private-address")

@@ -203,9 +203,17 @@ class TestItems:
     def test_a_query_is_text_and_no_pattern(self, client):
         assert client.get("/v1/items", params={"query": ".*"}).json()["total"] == 0
 
+    def test_some_are_asked_for_by_their_ids_and_come_in_that_order(self, client):
+        found = client.get("/v1/items", params={"id": ["1-02", "0-01"], "query": "nothing"}).json()
+        assert [row["item_id"] for row in found["items"]] == ["1-02", "0-01"]
+        assert [row["concept"] for row in found["items"]] == [1, 0]
+        assert (found["total"], found["page"]) == (2, 1)
+        refused(client.get("/v1/items", params={"id": ["1-02", "none"]}), 404)
+        refused(client.get("/v1/items", params={"id": [str(n) for n in range(101)]}), 400)
+
     def test_one_has_its_features(self, client, model):
         found = client.get("/v1/items/0-01").json()
-        assert found == model.catalogue.row(1, named=True)
+        assert found == model.catalogue.row(1, named=True) | {"concept": 0}
         assert "not in the model's 120 items" in refused(client.get("/v1/items/none"), 404)
 
 

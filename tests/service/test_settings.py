@@ -18,6 +18,14 @@ def test_a_store_lies_beside_its_model_unless_told_otherwise():
     assert ServeSettings(folder="runs/m", store="postgresql://h/x").store_url == "postgresql://h/x"
 
 
+def test_a_map_lies_beside_the_store_or_else_beside_the_model():
+    assert str(ServeSettings(folder="runs/m").map_path) == "runs/m.map.npz"
+    kept = ServeSettings(folder="runs/m", store="sqlite:////var/lib/kept.db").map_path
+    assert str(kept) == "/var/lib/kept.db.map.npz"
+    remote = ServeSettings(folder="runs/m", store="postgresql://h/x").map_path
+    assert str(remote) == "runs/m.map.npz"
+
+
 @pytest.mark.parametrize("wrong", [{"workers": 0}, {"rate_limit": 0}, {"timeout": -1}, {"x": 1}])
 def test_what_cannot_be_is_refused(wrong):
     with pytest.raises(SettingsError):

@@ -120,8 +120,8 @@ def serve(
         shown, port = f"[{host}]" if ":" in host else host, listening.getsockname()[1]
         note(f"serving {folder} at http://{shown}:{port} (Ctrl-C ends it)")
         keys = read_keys(api_key_file)
-        if _wanted(page, page_port, keys):
-            found = beside.enter_context(_bind_page(host, port, page_port))
+        if page_wanted(page, page_port, keys):
+            found = beside.enter_context(bind_page(host, port, page_port))
             at = found.getsockname()[1]
             settings = settings.model_copy(update={"page_port": at})
             note(f"the page is at http://{shown}:{at}")
@@ -130,7 +130,7 @@ def serve(
         run(settings, listening)
 
 
-def _wanted(page: bool | None, port: int | None, keys: list[str]) -> bool:
+def page_wanted(page: bool | None, port: int | None, keys: list[str]) -> bool:
     """Whether there is to be a page; why not, if that may surprise.
 
     Raises:
@@ -154,7 +154,7 @@ def _wanted(page: bool | None, port: int | None, keys: list[str]) -> bool:
     return page is not False
 
 
-def _bind_page(host: str, port: int, wanted: int | None) -> socket.socket:
+def bind_page(host: str, port: int, wanted: int | None) -> socket.socket:
     """The page's socket: on the port that was asked for, else the next one or any free one."""
     from macrid.service.connections import bind
 

@@ -89,7 +89,12 @@ async def items(
     size: Annotated[int, Query(ge=1, le=100, description="of a page", examples=[20])] = 20,
     ids: Annotated[
         list[wire.Text] | None,
-        Query(max_length=100, alias="id", description="or just these, in their order"),
+        Query(
+            alias="id",
+            max_length=100,
+            description="or just these, in their order",
+            examples=[["bag-00108"]],
+        ),
     ] = None,
 ) -> Response:
     """Items whose title or id holds a text, whatever the case; the most popular first."""
