@@ -18,7 +18,7 @@ $(READY): pyproject.toml constraints.txt scripts/setup.py
 demo: $(READY)
 	$(BIN)/macrid demo
 
-# What the demo has made, at http://127.0.0.1:8000; SERVE="--port 9000" and the like are passed on.
+# What the demo has made, with a page to turn its dials, at http://127.0.0.1:8000; SERVE="--port 9000" and the like are passed on.
 serve: $(READY)
 	$(BIN)/macrid serve runs/demo/model $(SERVE)
 

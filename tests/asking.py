@@ -53,6 +53,7 @@ class Client:
 def serving(folder, store, **settings):
     """A client of the real app, in this process."""
     app = create_app(ServeSettings(folder=folder, store=f"sqlite:///{store}", **settings))
+    app.state.service.behind.patience = 60  # the machine may have other things to do
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(app.router.lifespan_context(app)),

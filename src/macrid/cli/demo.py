@@ -111,8 +111,9 @@ def demo(
         f"   {command()} concepts {folder}\n"
         f"   {command()} walk {folder} --item {history[0]} --dimension 0\n"
         f"   {command()} evaluate {folder} {shop} --metrics ndcg@10\n"
-        f"   {command()} serve {folder}\n"
-        f"   {command()} train YOUR_EVENTS.csv --out runs/mine"
+        f"   {command()} train YOUR_EVENTS.csv --out runs/mine\n"
+        f"and turn the dials yourself, in a browser at http://127.0.0.1:8000 after\n"
+        f"   {command()} serve {folder}"
     )
 
 

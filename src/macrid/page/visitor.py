@@ -8,9 +8,10 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from html import escape
 from typing import Any, Protocol, runtime_checkable
 
-from macrid.page import views
+from macrid.page import lists, views
 from macrid.page.api import Api, Row, Told
 from macrid.page.dials import Card, Knob, cards, examples
 from macrid.page.state import BadLink, State, changes
@@ -174,7 +175,7 @@ class Visitor:
             start = self.state.history or self._card(concept).typical[:1]
             found = await self.api.walk(start, concept, name)
             rows = await self._items([str(row["item_id"]) for row in found["items"]])
-            self.look.walked = knob.dial, views.walked(rows, knob)
+            self.look.walked = knob.dial, lists.walked(rows, knob)
         self._draw_cards()
 
     async def do_why(self, item: str) -> None:
@@ -183,7 +184,7 @@ class Visitor:
             raise Told("nothing is known of you yet, so these are simply the most popular items")
         said = await self.api.explain(self.state.history, item)
         await self._items([item, *self.state.history])
-        self.screen.show("sheet", views.why(self.known[item], said, self.known))
+        self.screen.show("sheet", lists.why(self.known[item], said, self.known))
         self.screen.sheet(opened=True)
 
     async def _load(self) -> None:
@@ -193,7 +194,7 @@ class Visitor:
         except Told as told:
             if told.again is not None:
                 raise
-            self.screen.show("cards", f'<p class="empty">{views.escape(str(told))}.</p>')
+            self.screen.show("cards", f'<p class="empty">{escape(str(told))}.</p>')
         else:
             self.cards = cards(self._found, ())
             typical = [item for card in self.cards for item in card.typical]
@@ -271,16 +272,16 @@ class Visitor:
         if self.before is not None:
             gained, left = changes(self.before, self.list)
             titles = {item: views.title_of(self.known[item]) for item in left}
-            said = views.change(gained, left, titles)
+            said = lists.change(gained, left, titles)
         elif popular:
             said = "The most popular items, as nothing is known of you yet."
         else:
             said = (
                 "Turn something: what comes, leaves and moves is marked. Press an item to see why."
             )
-        self.screen.show("list", views.ranked(rows, gained))
-        self.screen.show("strip", views.strip(rows))
-        self.screen.show("change", views.escape(said))
+        self.screen.show("list", lists.ranked(rows, gained))
+        self.screen.show("strip", lists.strip(rows))
+        self.screen.show("change", escape(said))
 
     def _draw_cards(self) -> None:
         self.screen.show("cards", views.cards(self.cards, self.sure, self.state, self.look))
