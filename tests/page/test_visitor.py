@@ -98,7 +98,7 @@ def test_a_turned_dial_changes_the_list_marks_it_and_is_undone(somebody):
     somebody.turn("dial", "0:f:price", 1.0, done=True)
     after = list(somebody.visitor.list)
     assert after != before
-    prices = {item: somebody.visitor.known[item]["price"] or 0 for item in {*before, *after}}
+    prices = {item: somebody.visitor.goods.known[item]["price"] or 0 for item in {*before, *after}}
     assert sum(map(prices.get, after)) > sum(map(prices.get, before))
     assert 'class="came"' in somebody["list"]
     assert f"{len(set(after) - set(before))} came" in somebody["change"]

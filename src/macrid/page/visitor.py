@@ -9,32 +9,15 @@ import math
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from html import escape
-from typing import Any, Protocol, runtime_checkable
 
 from macrid.page import lists, views
 from macrid.page.api import Api, Row, Told
 from macrid.page.dials import Card, Knob, cards, examples
+from macrid.page.seen import Goods, Screen
 from macrid.page.state import BadLink, State, changes
 
 _UNDONE = 100  # steps that can be taken back
 _REST = 0.15  # seconds without a new wish
-
-
-@runtime_checkable
-class Screen(Protocol):
-    """What shows a visitor's parts of the page."""
-
-    def show(self, part: str, html: str) -> None:
-        """Draw a part."""
-
-    def point(self, **what: Any) -> None:
-        """Draw people and lists on the map."""
-
-    def address(self, query: str) -> None:
-        """Let the address bar say what restores this."""
-
-    def sheet(self, *, opened: bool) -> None:
-        """Open or close the sheet that explains."""
 
 
 class Visitor:
@@ -50,7 +33,7 @@ class Visitor:
         self.state, self.undone = State(), list[State]()
         self.cards: tuple[Card, ...] = ()
         self.sure: dict[int, float] = {}
-        self.known: dict[str, Row] = {}  # all that is known of items seen so far
+        self.goods = Goods(api)
         self.list: list[str] = []
         self.before: list[str] | None = None  # the list that the present one is compared with
         self.gesture: tuple[str, str] | None = None  # the slider that is being moved
@@ -115,7 +98,7 @@ class Visitor:
         with self._telling():
             rows, total = await self.api.search(text) if text else ([], 0)
             if text == self._text:  # nothing else was typed meanwhile
-                self._learn(rows)
+                self.goods.learn(rows)
                 self.screen.show("found", views.found(rows, total, text, self.state.history))
 
     async def do_add(self, item: str) -> None:
@@ -174,7 +157,7 @@ class Visitor:
             concept, name = knob.dial
             start = self.state.history or self._card(concept).typical[:1]
             found = await self.api.walk(start, concept, name)
-            rows = await self._items([str(row["item_id"]) for row in found["items"]])
+            rows = await self.goods.some([str(row["item_id"]) for row in found["items"]])
             self.look.walked = knob.dial, lists.walked(rows, knob)
         self._draw_cards()
 
@@ -183,8 +166,8 @@ class Visitor:
         if not self.state.history:
             raise Told("nothing is known of you yet, so these are simply the most popular items")
         said = await self.api.explain(self.state.history, item)
-        await self._items([item, *self.state.history])
-        self.screen.show("sheet", lists.why(self.known[item], said, self.known))
+        await self.goods.some([item, *self.state.history])
+        self.screen.show("sheet", lists.why(self.goods.known[item], said, self.goods.known))
         self.screen.sheet(opened=True)
 
     async def _load(self) -> None:
@@ -198,7 +181,7 @@ class Visitor:
         else:
             self.cards = cards(self._found, ())
             typical = [item for card in self.cards for item in card.typical]
-            for row in await self._items(typical):
+            for row in await self.goods.some(typical):
                 self.look.tiles[str(row["item_id"])] = views.tile(row)
         self.screen.show("people", views.people(examples(self.cards)))
         try:
@@ -235,7 +218,7 @@ class Visitor:
 
     async def _follow(self) -> None:
         """Ask and draw all that hangs on the state."""
-        had = await self._items(self.state.history)
+        had = await self.goods.some(self.state.history)
         self.screen.show("history", views.history(had))
         self.look.walked = None
         self.sure = {}
@@ -258,7 +241,7 @@ class Visitor:
             while self._shown != self._wish:
                 wish = self._wish
                 said = await self.api.recommend(self.state)
-                rows = await self._items([str(row["item_id"]) for row in said["items"]])
+                rows = await self.goods.some([str(row["item_id"]) for row in said["items"]])
                 self._draw_list(rows, popular=said["popular"])
                 self._shown = wish
         finally:
@@ -271,7 +254,7 @@ class Visitor:
         gained, said = None, ""
         if self.before is not None:
             gained, left = changes(self.before, self.list)
-            titles = {item: views.title_of(self.known[item]) for item in left}
+            titles = {item: views.title_of(self.goods.known[item]) for item in left}
             said = lists.change(gained, left, titles)
         elif popular:
             said = "The most popular items, as nothing is known of you yet."
@@ -304,18 +287,6 @@ class Visitor:
         concepts = [{"concept": card.concept, "name": card.name} for card in self.cards]
         had = list(self.state.history)
         self.screen.point(had=had, listed=self.list, spots=spots, concepts=concepts)
-
-    async def _items(self, ids: Any) -> list[Row]:
-        """All that is known of items; asked for once."""
-        missing = [item for item in dict.fromkeys(ids) if item not in self.known]
-        if missing:
-            self._learn(await self.api.items(missing), missing)
-        return [self.known[item] for item in ids]
-
-    def _learn(self, rows: list[Row], asked: list[str] | None = None) -> None:
-        """Remember items, by the text of their ids and by what they were asked for as."""
-        self.known |= {str(row["item_id"]): row for row in rows}
-        self.known |= dict(zip(asked or [], rows, strict=False))
 
     def _turned(self, on: str, key: str, value: float) -> State | None:
         """The state with a slider where it is now; None if there is no such slider."""
