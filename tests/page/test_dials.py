@@ -1,6 +1,6 @@
 """Cards: what has a name and can be turned comes first, what says the same twice does not come."""
 
-from macrid.page.dials import cards, examples
+from macrid.page.dials import cards, examples, knob_of
 
 
 def found(**more):
@@ -45,3 +45,11 @@ def test_without_features_there_are_dimensions_and_without_names_their_numbers()
 def test_a_concept_without_items_has_no_card_and_nobody_likes_it():
     assert cards(found(n_items=0), []) == ()
     assert examples(()) == []
+
+
+def test_a_dial_is_found_by_its_key_whatever_it_is_called():
+    made = cards(found(), [feature("tote"), feature("size", 0.8)])
+    for knob in made[0].knobs:
+        assert knob_of(made, knob.key) is knob
+    assert len({knob.key for knob in made[0].knobs}) == 3
+    assert knob_of(made, "0:f:1") is None  # a feature of that name, not the dimension

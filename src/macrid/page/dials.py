@@ -32,6 +32,17 @@ class Knob:
         """Both ends."""
         return f"{self.low} to {self.high}"
 
+    @property
+    def key(self) -> str:
+        """The dial in one word.
+
+        Example:
+            >>> Knob((0, "size"), "", "").key, Knob((0, 3), "", "").key
+            ('0:f:size', '0:d:3')
+        """
+        concept, name = self.dial
+        return f"{concept}:{'d' if isinstance(name, int) else 'f'}:{name}"
+
 
 @dataclass(frozen=True)
 class Card:
@@ -83,6 +94,11 @@ def examples(made: Sequence[Card]) -> list[tuple[str, tuple[str, ...]]]:
     for one, other in pairwise(largest[:3]):
         people.append((f"{one.name} and {other.name}", one.typical[:3] + other.typical[:3]))
     return people
+
+
+def knob_of(made: Sequence[Card], key: str) -> Knob | None:
+    """A dial by its key, if it is on a card."""
+    return next((knob for card in made for knob in card.knobs if knob.key == key), None)
 
 
 def _knobs(concept: Row, dimensions: Sequence[Row], features: Sequence[Row]) -> tuple[Knob, ...]:

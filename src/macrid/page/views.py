@@ -177,7 +177,7 @@ def _card(card: Card, sure: float, state: State, look: Look) -> str:
 def _knob(card: Card, knob: Knob, state: State, look: Look) -> str:
     """A dial: its ends, its slider, and the strip of a walk."""
     shift = dict(state.dials).get(knob.dial, 0.0)
-    key = dial_key(knob)
+    key = knob.key
     label = f"{card.name}: {knob.name}"
     walked = look.walked is not None and look.walked[0] == knob.dial
     strip = look.walked[1] if walked and look.walked else ""
@@ -188,12 +188,6 @@ def _knob(card: Card, knob: Knob, state: State, look: Look) -> str:
         f'<div class="turn">{_range("dial", key, -1, 1, 0.05, shift, label)}{walk}</div>'
         f"{strip}</div>"
     )
-
-
-def dial_key(knob: Knob) -> str:
-    """A dial in one word."""
-    concept, name = knob.dial
-    return f"{concept}:{'d' if isinstance(name, int) else 'f'}:{name}"
 
 
 def told_weight(weight: float) -> str:

@@ -12,7 +12,7 @@ from html import escape
 
 from macrid.page import lists, views
 from macrid.page.api import Api, Row, Told
-from macrid.page.dials import Card, Knob, cards, examples
+from macrid.page.dials import Card, cards, examples, knob_of
 from macrid.page.seen import Goods, Screen
 from macrid.page.state import BadLink, State, changes
 
@@ -150,12 +150,13 @@ class Visitor:
 
     async def do_walk(self, key: str) -> None:
         """Show or hide the strip along a dial."""
-        knob = self._knob(key)
+        knob = knob_of(self.cards, key)
         if knob is None or (self.look.walked is not None and self.look.walked[0] == knob.dial):
             self.look.walked = None
         else:
             concept, name = knob.dial
-            start = self.state.history or self._card(concept).typical[:1]
+            typical = next(card.typical for card in self.cards if card.concept == concept)
+            start = self.state.history or typical[:1]
             found = await self.api.walk(start, concept, name)
             rows = await self.goods.some([str(row["item_id"]) for row in found["items"]])
             self.look.walked = knob.dial, lists.walked(rows, knob)
@@ -292,16 +293,8 @@ class Visitor:
         """The state with a slider where it is now; None if there is no such slider."""
         if on == "weight" and key.isdecimal():
             return self.state.weighed(int(key), value)
-        knob = self._knob(key) if on == "dial" else None
+        knob = knob_of(self.cards, key) if on == "dial" else None
         return None if knob is None else self.state.turned(knob.dial, value)
-
-    def _knob(self, key: str) -> Knob | None:
-        """A dial by its key."""
-        every = (knob for card in self.cards for knob in card.knobs)
-        return next((knob for knob in every if views.dial_key(knob) == key), None)
-
-    def _card(self, concept: int) -> Card:
-        return next(card for card in self.cards if card.concept == concept)
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
