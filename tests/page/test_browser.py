@@ -24,7 +24,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = 20_000  # milliseconds, on a machine with other things to do
+PATIENCE = 60_000  # milliseconds, on a machine with other things to do
 
 
 KEY = "a key that nobody guesses"
@@ -33,24 +33,27 @@ KEY = "a key that nobody guesses"
 @pytest.fixture(scope="module")
 def addresses(folder, tmp_path_factory):
     """Of `macrid serve` with keys, and of its page, which is killed without a word at the end."""
-    store = f"sqlite:///{tmp_path_factory.mktemp('store') / 's.sqlite'}"
+    place = tmp_path_factory.mktemp("store")
+    store, log = f"sqlite:///{place / 's.sqlite'}", place / "log"
     asked = ["serve", str(folder), "--store", store, "--port=0", "--page-port=0", "--page"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "macrid", *asked],
-        env={**os.environ, "MACRID_API_KEYS": f"{KEY},another that is long enough"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        try:
-            lines = [process.stderr.readline() for _ in range(2)]
-            service, page = (re.search(r"http://[\d.]+:\d+", line)[0] for line in lines)
-            with httpx.Client(trust_env=False, timeout=20) as client:
-                client.get(page)  # waits until it is there
-            started = children(process.pid)
-            yield service, page, started
-        finally:
-            process.kill()
+    environment = {**os.environ, "MACRID_API_KEYS": f"{KEY},another that is long enough"}
+    with log.open("w") as written:  # a pipe that nobody empties would hold the service up
+        command = [sys.executable, "-m", "macrid", *asked]
+        process = subprocess.Popen(command, env=environment, stderr=written)
+    try:
+        found = []
+        while len(found) < 2:
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.05)
+            found = re.findall(r"at (http://[\d.]+:\d+)", log.read_text())
+        service, page = found
+        with httpx.Client(trust_env=False, timeout=20) as client:
+            client.get(page)  # waits until it is there
+        started = children(process.pid)
+        yield service, page, started
+    finally:
+        process.kill()
+        process.wait()
     ended_with_it(started)
 
 

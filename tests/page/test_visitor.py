@@ -5,8 +5,10 @@ from html import unescape
 import httpx
 import pytest
 
+from asking import serving
 from macrid.page.api import Api
 from macrid.page.visitor import Visitor
+from planted import fitted
 
 
 class Wall:
@@ -225,3 +227,17 @@ def test_an_item_that_is_unknown_changes_nothing(somebody):
     assert "is not in the model's" in unescape(somebody["trouble"])
     assert somebody.visitor.state == before
     assert len(somebody.visitor.undone) == steps
+
+
+def test_a_model_without_concepts_says_so_lists_and_explains(tmp_path):
+    fitted("ease").save(tmp_path / "ease")
+    with serving(tmp_path / "ease", tmp_path / "s.sqlite") as client:
+        one = Somebody(client)
+        one.begin("")
+        one.wait_for_features()
+        assert "ease has no concepts" in one["cards"]
+        one.press("add", one.visitor.list[0])
+        one.press("why", one.visitor.list[0])
+        assert one["trouble"] == ""
+        assert "By what you had" in one["sheet"]
+        assert "By concept" not in one["sheet"]

@@ -41,6 +41,7 @@ class Visitor:
         self._ranking = self._troubled = False
         self._text = ""
         self._found: Row = {}
+        self._without = ""  # why there are no cards
 
     async def begin(self, query: str) -> None:
         """What the page shows at first."""
@@ -178,7 +179,7 @@ class Visitor:
         except Told as told:
             if told.again is not None:
                 raise
-            self.screen.show("cards", f'<p class="empty">{escape(str(told))}.</p>')
+            self._without = f'<p class="empty">{escape(str(told))}.</p>'
         else:
             self.cards = cards(self._found, ())
             typical = [item for card in self.cards for item in card.typical]
@@ -268,7 +269,8 @@ class Visitor:
         self.screen.show("change", escape(said))
 
     def _draw_cards(self) -> None:
-        self.screen.show("cards", views.cards(self.cards, self.sure, self.state, self.look))
+        drawn = views.cards(self.cards, self.sure, self.state, self.look)
+        self.screen.show("cards", drawn or self._without)
 
     def _draw_tools(self) -> None:
         state = self.state
