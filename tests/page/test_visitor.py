@@ -66,7 +66,9 @@ def test_at_first_the_most_popular_and_people_to_begin_with(somebody):
     assert somebody.visitor.state.history == ()
 
 
-def test_an_example_has_a_history_a_list_and_a_place_on_the_map(somebody):
+def test_an_example_has_a_history_a_list_and_a_place_on_the_map(client, somebody):
+    while client.get("/v1/map").status_code == 503:
+        pass  # it is being drawn; each request waits for it
     somebody.press("example", "0")
     had = somebody.visitor.state.history
     assert len(had) == 5
