@@ -13,7 +13,10 @@ import pytest
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("nicegui", reason="nicegui is not installed")
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no chromium on this machine")
+pytestmark = [
+    pytest.mark.skipif(BROWSER is None, reason="there is no chromium on this machine"),
+    pytest.mark.xdist_group("browser"),  # one service and one browser for all
+]
 # It is to ask nobody on its own account.
 ARGUMENTS = [
     "--no-sandbox",
@@ -119,12 +122,15 @@ def listed(page):
 
 
 def changed(page, before):
-    """Wait until the list is another one."""
-    page.wait_for_function(
-        "before => [...document.querySelectorAll('.list .name')].map(n => n.textContent).join()"
-        " !== before",
-        arg=",".join(before),
-    )
+    """Wait until the list is another one; if it never is, what the page says of that."""
+    try:
+        page.wait_for_function(
+            "before => [...document.querySelectorAll('.list .name')].map(n => n.textContent).join()"
+            " !== before",
+            arg=",".join(before),
+        )
+    except sync_api.TimeoutError:
+        pytest.fail(f"the list stays: {page.inner_text('body')}")
     return listed(page)
 
 
