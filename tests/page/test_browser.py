@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -10,23 +9,11 @@ import time
 import httpx
 import pytest
 
+from browser import chromium
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("nicegui", reason="nicegui is not installed")
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.skipif(BROWSER is None, reason="there is no chromium on this machine"),
-    pytest.mark.xdist_group("browser"),  # one service and one browser for all
-]
-# It is to ask nobody on its own account.
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+pytestmark = pytest.mark.xdist_group("browser")  # one service and one browser for all
 PATIENCE = 60_000  # milliseconds, on a machine with other things to do
 
 
@@ -84,10 +71,8 @@ def alive(pid):
 
 @pytest.fixture(scope="module")
 def browser(addresses):
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
+    with chromium() as launched:
         yield launched
-        launched.close()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from functools import cache
 import polars as pl
 import pytest
 
+from browser import chromium
 from macrid.errors import ArtifactError, DataError, MissingExtra
 from macrid.report import model as pages
 from macrid.report import plates, projection
@@ -213,3 +214,23 @@ def test_without_the_extra_it_is_named_before_any_work(package, monkeypatch):
 def test_many_concepts_have_colours_of_their_own():
     assert len(set(colours(40))) == 40
     assert colours(3) == colours(40)[:3]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (390, "dark")])
+def test_in_a_browser_without_a_network_it_is_whole(tmp_path, width, scheme):
+    (tmp_path / "report.html").write_text(html(), encoding="utf-8")
+    wrong, asked = [], []
+    with chromium() as browser:
+        look = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme}
+        page = browser.new_context(offline=True, **look).new_page()
+        page.on("console", lambda said: said.type == "error" and wrong.append(said.text))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((tmp_path / "report.html").as_uri())
+        page.wait_for_selector(".js-plotly-plot")
+        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    assert not wrong
+    assert not [url for url in asked if not url.startswith(("file:", "data:", "blob:"))]
+    light = sum(map(int, re.findall(r"\d+", ground)[:3])) > 3 * 128
+    assert light == (scheme == "light")
