@@ -81,6 +81,7 @@ class TestSteer:
         kept = tmp_path / "me.json"
         words = ["steer", folder, "--history", HISTORY, "--concept", 0, "--save", kept]
         for value in (float(cuts[1]), float(cuts[-2])):
+            kept.unlink(missing_ok=True)
             found = told([*words, "--value", f"price={value}"], capsys)
             assert found["controls"]["dials"] == [
                 {"concept": "0", "feature": "price", "value": value}
@@ -102,6 +103,8 @@ class TestSteer:
         before = told(back, capsys)
         assert [r["item_id"] for r in before["before"]] == [r["item_id"] for r in again[:5]]
         assert before["after"] != before["before"]
+        assert "is there already" in refused([*words, "--history", HISTORY], capsys)
+        assert told([*back, "--save", kept], capsys)["after"] == before["after"]  # its own file
         assert "either --history" in refused([*back, "--history", HISTORY], capsys)
         words = ["recommend", folder, "--profile", kept]
         assert "goes with -k" in refused([*words, "--only", "0-01"], capsys)
@@ -153,7 +156,7 @@ class TestWalk:
         for start in (["--item", "0-03"], ["--history", HISTORY]):
             walk = told(["walk", folder, *start, "--dimension", "cheap", "--steps", 5], capsys)
             assert walk["concept"] == 0
-            assert walk["dial"] == str(PRICE)
+            assert walk["dial"] == f"{PRICE} towards cheap"
             values = [item["value"] for item in walk["items"]]
             assert len(values) == 5
             assert values == sorted(values)

@@ -34,6 +34,11 @@ def test_what_is_no_name_is_refused(name):
         Names().with_dimension(0, 0, "low", name)
 
 
+def test_ends_are_opposites():
+    with pytest.raises(SettingsError, match="both ends of a dimension are called 'dark'"):
+        Names().with_dimension(0, 0, "dark", "Dark")
+
+
 def test_a_name_of_two_concepts_is_refused():
     with pytest.raises(SettingsError, match="a name means one concept"):
         GIVEN.with_concept(3, "bags")

@@ -216,7 +216,7 @@ class TestBeamWalk:
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"steps": 0}, "steps is 0; a walk needs 1 or more"),
+        ({"steps": 0}, "steps is 0; a walk needs a whole number, 1 or more"),
         ({"beam": 0}, "beam is 0"),
         ({"nearest": -1}, "nearest is -1"),
         ({"gamma": -0.1}, "gamma is -0.1; it is a weight of 0 or more"),

@@ -189,6 +189,7 @@ def corners(*, swapped=False):
 def test_items_without_a_category_do_not_count():
     concepts, labels, vectors, prototypes = corners()
     assert align(concepts, labels, vectors, prototypes) == Alignment(6, 1.0, 1.0, 1.0, 3)
+    assert align(concepts, labels.fill_null(9).to_numpy()).n_items == 9
     wrong = np.where(labels.is_null().to_numpy(), 1, concepts)
     assert align(wrong, labels, vectors, prototypes) == Alignment(6, 1.0, 1.0, 1.0, 3)
 

@@ -177,6 +177,13 @@ def test_too_little_to_compare_is_refused(n_codes, n_factors, n_rows, words):
         dci(rng.random((50, n_codes)), rng.random((n_rows, n_factors)))
 
 
+def test_a_code_that_is_no_number_is_refused():
+    codes = np.random.default_rng(0).random((50, 3))
+    codes[7, 1] = np.nan
+    with pytest.raises(ValueError, match="a code is NaN or infinite"):
+        dci(codes, np.random.default_rng(1).random((50, 2)))
+
+
 def test_a_factor_that_hardly_varies_is_refused():
     codes = np.random.default_rng(0).random((50, 3))
     with pytest.raises(ValueError, match=r"columns \[1\] hardly vary"):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import macrid
-from macrid.errors import ControlError, UnknownItem
+from macrid.errors import ArtifactError, ControlError, UnknownItem
 from macrid.models.profiles import Profile
 from steerable import PRICE, steerable, vectors_of
 
@@ -64,6 +64,27 @@ def test_another_models_profile_is_refused():
     cut = profile.model_copy(update={"points": tuple(point[:2] for point in profile.points)})
     with pytest.raises(ControlError, match="another model's"):
         model().recommend_profile(cut)
+
+
+@pytest.mark.parametrize("factor", [0.0, 2.0, 1e300])
+def test_points_that_were_changed_by_hand_are_refused(factor):
+    mine = model().profile(HISTORY)
+    points = tuple(tuple(factor * x for x in point) for point in mine.points)
+    with pytest.raises(ControlError, match="not of unit length"):
+        model().recommend_profile(mine.model_copy(update={"points": points}))
+
+
+def test_a_profile_of_fewer_concepts_is_another_models():
+    mine = model().profile(HISTORY)
+    with pytest.raises(ControlError, match="another model's"):
+        model().recommend_profile(mine.model_copy(update={"points": mine.points[:2]}))
+
+
+def test_where_nothing_can_be_written_it_is_said(tmp_path):
+    with pytest.raises(ArtifactError, match=r"profile to .*me.json: No such file"):
+        model().profile(HISTORY).write(tmp_path / "nowhere" / "me.json")
+    with pytest.raises(ArtifactError, match="cannot write the profile to /"):
+        model().profile(HISTORY).write("/")
 
 
 def test_only_dials_are_edits():

@@ -130,12 +130,16 @@ def test_items_and_exclusions_may_be_any_collection(ease, kind):
     [
         (({"me": "0-00"},), "'0-00'"),
         (({"me": 5},), "5"),
-        (({"me": None},), "None"),
     ],
 )
 def test_a_lone_id_where_a_list_is_expected_is_refused(ease, arguments, given):
     with pytest.raises(ValueError, match=rf"{given} is one id where a list .* write \[{given}\]"):
         ease.recommend(*arguments)
+
+
+def test_nothing_where_a_list_is_expected_is_refused(ease):
+    with pytest.raises(ValueError, match="there is no list of ids; give one"):
+        ease.recommend({"me": None})
 
 
 @pytest.mark.parametrize("name", ["items", "exclude"])
@@ -234,7 +238,7 @@ def test_interactions_over_another_catalogue_are_understood(ease):
 
 
 def test_what_is_no_history_is_refused(ease):
-    with pytest.raises(DataError, match="cannot read events from a list"):
+    with pytest.raises(DataError, match="a list is nobody's history"):
         ease.recommend(["0-00"])
     with pytest.raises(DataError, match="no item_id column"):
         ease.recommend(pl.DataFrame({"user_id": ["me"]}))

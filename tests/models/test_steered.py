@@ -216,7 +216,10 @@ class TestLists:
             ({"concepts": {7: 2}}, "there is no concept 7; the model's 3 are numbered 0 to 2"),
             ({"concepts": {0: 0, 1: 0, 2: 0}}, "all concepts are weighed at 0"),
             (dial(1, dimension=8), "there is no dimension 8; the model's 8 are numbered 0 to 7"),
-            (dial(1, dimension="huge"), "no dimension of bags has an end 'huge'; .*known: "),
+            (
+                dial(1, dimension="huge"),
+                "no dimension of bags has an end 'huge', and no item .*known: ",
+            ),
             (dial(1, feature="prise"), "no feature 'prise'; did you mean 'price'"),
             (dial(1, feature="luck"), r"'luck' is no dial of bags: .* and 0\.5 is the least"),
             (dial(1, feature="lamps"), "'lamps' is no dial of bags: 0 of the concept's 40"),
@@ -366,6 +369,31 @@ class TestDials:
         assert mine.aspect("price") == {"feature": "price"}
         assert mine.aspect("dear") == {"dimension": "dear"}
         assert len(mine.dial(1, "dear").direction) == N_DIMS
+
+    def test_an_axis_rises_towards_the_end_that_it_is_named_by(self):
+        mine = steerable()
+        mine.name_dimension(0, PRICE, "cheap", "dear")
+        cheap, dear, upwards = (mine.dial(0, called) for called in ("Cheap", "dear", PRICE))
+        assert (dear.direction == upwards.direction).all()
+        assert (cheap.direction == -upwards.direction).all()
+        assert (cheap.name, dear.name) == (f"{PRICE} towards Cheap", f"{PRICE} towards dear")
+        turn = {"concept": 0, "shift": 1}
+        lists = [
+            mine.recommend(people(3), 5, controls={"dials": [turn | dial]})
+            for dial in ({"dimension": "cheap"}, {"dimension": PRICE, "shift": -1})
+        ]
+        assert lists[0].equals(lists[1])
+
+    def test_what_is_no_dial_is_told_with_what_there_is(self):
+        words = r"has an end 'prise', and no item such a feature; .*price.*, or 0 to"
+        with pytest.raises(ControlError, match=words):
+            model().dial(0, "prise")
+
+    def test_a_concept_is_weighed_once(self):
+        mine = steerable()
+        mine.name_concept(1, "bed lamps")
+        with pytest.raises(ControlError, match="weighed twice among 1, bed lamps"):
+            mine.recommend(people(1), 5, controls={"concepts": {1: 2, "bed lamps": 0.5}})
 
     def test_a_model_fitted_anew_has_new_dials(self):
         mine = steerable()

@@ -37,7 +37,7 @@ def addresses(folder, tmp_path_factory):
             time.sleep(0.05)
             found = re.findall(r"at (http://[\d.]+:\d+)", log.read_text())
         service, page = found
-        with httpx.Client(trust_env=False, timeout=20) as client:
+        with httpx.Client(trust_env=False, timeout=60) as client:
             client.get(page)  # waits until it is there
         started = children(process.pid)
         yield service, page, started
@@ -205,7 +205,7 @@ def test_the_page_lends_a_key_that_no_list_of_processes_shows(addresses):
     (called,) = started.values()
     assert "macrid.page" in called
     assert KEY not in called
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=60) as client:
         assert client.get(service + "/v1/concepts").status_code == 401
         assert client.get(service + "/").headers["location"] == page + "/"
         assert client.get(page + "/map").json()["item_id"]

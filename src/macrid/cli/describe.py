@@ -144,10 +144,10 @@ def _number(text: str, form: str) -> int:
 
 
 def titles_of(model: Any) -> dict[Any, str]:
-    """What items are called."""
-    known = "title" if "title" in model.catalogue.columns else "item_id"
-    pairs = model.catalogue.select("item_id", title=known)
-    return {item: str(item if title is None else title) for item, title in pairs.iter_rows()}
+    """What items are called; with their ids where several are called the same."""
+    from macrid.models.explained import called
+
+    return called(model.catalogue)
 
 
 def show_concepts(found: Any, titles: dict[Any, str]) -> None:

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -25,7 +26,10 @@ class _Console(Console):
 
 def command() -> str:
     """What to type to run macrid again: its name, or where it lies if it is not on the path."""
-    return "macrid" if shutil.which("macrid") else os.path.relpath(sys.argv[0])
+    if shutil.which("macrid"):
+        return "macrid"
+    is_module = Path(sys.argv[0]).name == "__main__.py"
+    return "python -m macrid" if is_module else os.path.relpath(sys.argv[0])
 
 
 def note(line: str) -> None:

@@ -11,7 +11,7 @@ import typer
 from macrid.cli import options as o
 from macrid.cli.describe import titles_of
 from macrid.cli.show import command, document, note, table
-from macrid.errors import ControlError, SettingsError
+from macrid.errors import ArtifactError, ControlError, SettingsError
 
 History = Annotated[
     list[str] | None, typer.Option(help="What one person had: --history a,b,c.", show_default=False)
@@ -98,6 +98,8 @@ def steer(
 
     before, after = listed(None), listed(asked)
     if save is not None:
+        if save.exists() and save != profile:
+            raise ArtifactError(f"{save} is there already; name another file, or remove it first")
         model.edit(known, Controls(dials=asked.dials)).write(save)
         note(f"kept in {save}: {command()} recommend {folder} --profile {save}")
     if as_json:

@@ -28,6 +28,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from macrid.errors import ControlError
 from macrid.training.settings import Settings
 
+_IN_JSON = {"a valid tuple": "a list", "a valid dictionary": "names with values, in braces"}
 _SHOWN = 12  # names in a sentence
 MOST = 1e6  # of a weight or a boost; more would be a ban on all else
 
@@ -173,4 +174,6 @@ def _sentence(problem: Any) -> str:
     message = problem["msg"]
     for prefix in ("Value error, ", "Input "):
         message = message.removeprefix(prefix)
+    for python, words in _IN_JSON.items():
+        message = message.replace(python, words)
     return f"{place} is {problem['input']!r}, but {message}"

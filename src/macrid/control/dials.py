@@ -58,6 +58,7 @@ class Dial:
         concept: Counted from 0.
         direction: Of unit length.
         dimension: Which axis it is, if it is one.
+        end: Of the axis, that it rises towards; None of one that was named by its number.
         feature: What it was fitted to, if it was.
         fit: How well.
     """
@@ -67,11 +68,14 @@ class Dial:
     dimension: int | None = None
     feature: str | None = None
     fit: Fit | None = None
+    end: str | None = None
 
     @property
     def name(self) -> str:
-        """The feature, or the number of the axis."""
-        return str(self.dimension) if self.feature is None else self.feature
+        """The feature, or the number of the axis, and the end that it rises towards if named."""
+        if self.feature is not None:
+            return self.feature
+        return f"{self.dimension}" if self.end is None else f"{self.dimension} towards {self.end}"
 
 
 def axis(concept: int, dimension: int, n_dims: int) -> Dial:

@@ -59,6 +59,9 @@ class Names(Settings):
     def _ends_are_names(
         cls, dimensions: dict[int, dict[int, tuple[str, str]]]
     ) -> dict[int, dict[int, tuple[str, str]]]:
+        for low, high in (ends for some in dimensions.values() for ends in some.values()):
+            if low.strip().casefold() == high.strip().casefold():
+                raise ValueError(f"both ends of a dimension are called {low!r}; they are opposites")
         return {
             concept: {d: (_name(low), _name(high)) for d, (low, high) in some.items()}
             for concept, some in dimensions.items()

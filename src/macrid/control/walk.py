@@ -54,8 +54,8 @@ class WalkSettings:
 
     def __post_init__(self) -> None:
         for name in ("steps", "beam", "nearest"):
-            if getattr(self, name) < 1:
-                raise ControlError(f"{name} is {getattr(self, name)}; a walk needs 1 or more")
+            if not (isinstance(n := getattr(self, name), int) and n >= 1):
+                raise ControlError(f"{name} is {n}; a walk needs a whole number, 1 or more")
         if self.gamma is not None and not 0 <= self.gamma < math.inf:
             raise ControlError(f"gamma is {self.gamma}; it is a weight of 0 or more")
 

@@ -37,7 +37,7 @@ class Alignment:
 
 def align(
     concepts: Int[np.ndarray, " item"],
-    categories: pl.Series,
+    categories: pl.Series | np.ndarray,
     vectors: Float[np.ndarray, "item dim"] | None = None,
     prototypes: Float[np.ndarray, "concept dim"] | None = None,
 ) -> Alignment:
@@ -57,6 +57,7 @@ def align(
         >>> align(np.array([0, 0, 1, 1]), pl.Series(list("bbss")), vectors, vectors[[0, 2]])
         Alignment(n_items=4, nmi=1.0, ari=1.0, purity=1.0, score=3)
     """
+    categories = pl.Series(categories)
     known = categories.is_not_null().to_numpy()
     if len(known) != len(concepts) or not known.any():
         raise ValueError(

@@ -171,6 +171,8 @@ def _check(codes: np.ndarray, factors: np.ndarray, *, fewest: int = 2) -> None:
             f"factors of {len(factors):,}; give the same rows, two codes or more and {fewest} "
             "factors or more"
         )
+    if not np.isfinite(codes).all():
+        raise ValueError("a code is NaN or infinite; leave its row out")
     if not (fit := usable(factors)).all():
         raise ValueError(
             f"factors in columns {np.flatnonzero(~fit).tolist()} hardly vary or are hardly known; "

@@ -172,25 +172,32 @@ def _dimensions(
 def _sentences(model: Recommender, explanation: Explanation) -> pl.Series:
     """One for each item asked for."""
     spoken_of = pl.concat([explanation.items["item_id"], explanation.history["past_item_id"]])
-    called = _called(model, spoken_of.unique())
+    assert model.catalogue is not None
+    spoken = model.catalogue.filter(pl.col("item_id").is_in(spoken_of.unique().implode()))
+    names = called(spoken)
     sentences = []
     for item in explanation.items["item_id"]:
         past = explanation.history.filter(item_id=item).select("past_item_id", "change")
         concepts, ends = [], None
         if isinstance(model, Described):
             concepts, ends = _leading(explanation, item, model.naming())
-        past = [(called[had], change) for had, change in past.iter_rows()]
-        sentences.append(say(called[item], past, concepts, ends))
+        past = [(names[had], change) for had, change in past.iter_rows()]
+        sentences.append(say(names[item], past, concepts, ends))
     return pl.Series(sentences, dtype=pl.String)
 
 
-def _called(model: Recommender, ids: pl.Series) -> dict[Any, str]:
-    """Titles, or ids where there are none."""
-    assert model.catalogue is not None
-    table = model.catalogue.filter(pl.col("item_id").is_in(ids.implode()))
-    title = pl.col("title" if "title" in table.columns else "item_id").cast(pl.String)
-    called = pl.coalesce(title, pl.col("item_id").cast(pl.String))
-    return dict(table.select("item_id", called.alias("called")).iter_rows())
+def called(items: pl.DataFrame) -> dict[Any, str]:
+    """Titles of a catalogue's items, with the id where several are the same; ids without titles.
+
+    Example:
+        >>> called(pl.DataFrame({"item_id": [7, 8, 9], "title": ["Heat", "Heat", None]}))
+        {7: 'Heat (7)', 8: 'Heat (8)', 9: '9'}
+    """
+    id_ = pl.col("item_id").cast(pl.String)
+    title = pl.col("title").cast(pl.String) if "title" in items.columns else id_
+    shared = pl.col("item_id").count().over(title) > 1
+    name = pl.when(title.is_null()).then(id_).when(shared).then(pl.format("{} ({})", title, id_))
+    return dict(items.select("item_id", name.otherwise(title).alias("called")).iter_rows())
 
 
 def _leading(

@@ -14,7 +14,7 @@ from macrid.data.interactions import Interactions
 from macrid.data.readers import find_column, read
 from macrid.data.splits import is_split_folder
 from macrid.data.vocabulary import Vocabulary, clean_ids
-from macrid.errors import MacridWarning
+from macrid.errors import DataError, MacridWarning
 
 
 def fold_in(
@@ -72,6 +72,8 @@ def fold_in(
 
 def listed(ids: Any) -> list[Any]:
     """Ids as a list; a lone string is refused, as its letters are hardly meant."""
+    if ids is None:
+        raise ValueError("there is no list of ids; give one, as ['a', 'b']")
     if isinstance(ids, str) or not isinstance(ids, Iterable):
         raise ValueError(f"{ids!r} is one id where a list is expected; write [{ids!r}]")
     return list(ids)
@@ -105,6 +107,8 @@ def _events(histories: Any) -> tuple[pl.Series, np.ndarray, pl.Series]:
         kind = None if lists else pl.String
         users = pl.Series("user_id", list(histories), kind, strict=False)
         return users, np.cumsum([0, *map(len, lists)]), flat
+    if isinstance(histories, list | tuple):
+        raise DataError("a list is nobody's history; say whose it is: {'me': ['a', 'b']}")
     is_path = isinstance(histories, str | Path)
     if isinstance(histories, Interactions) or (is_path and is_split_folder(histories)):
         data = histories if isinstance(histories, Interactions) else read(histories)

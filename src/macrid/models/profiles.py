@@ -17,7 +17,7 @@ from macrid.control.controls import Controls
 from macrid.control.dials import turned
 from macrid.data.files import replace_file
 from macrid.data.histories import Histories
-from macrid.errors import ControlError
+from macrid.errors import ArtifactError, ControlError
 from macrid.models.controlled import SteeredRanker
 from macrid.models.lists import list_frame
 from macrid.models.steered import Steered
@@ -25,6 +25,7 @@ from macrid.parts.items import unit
 from macrid.training.settings import Settings
 
 FORMAT = 1
+_ROUNDING = 1e-3  # of a unit length that was written in decimal digits
 
 
 class Profile(Settings):
@@ -59,8 +60,16 @@ class Profile(Settings):
             raise ControlError(f"cannot read the profile {path}: {error}") from error
 
     def write(self, path: str | Path) -> None:
-        """To a JSON file, in one step."""
-        replace_file(Path(path), self.model_dump_json(indent=1).encode() + b"\n")
+        """To a JSON file, in one step.
+
+        Raises:
+            ArtifactError: If it cannot be written.
+        """
+        try:
+            replace_file(Path(path), self.model_dump_json(indent=1).encode() + b"\n")
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise ArtifactError(f"cannot write the profile to {path}: {why}") from error
 
 
 class Profiled(Steered):
@@ -130,13 +139,19 @@ class Profiled(Steered):
 
     def _points(self, profile: Profile) -> Tensor:
         """As the network has them, (1, concept, dim)."""
-        lengths = {len(point) for point in profile.points}
-        if profile.model != self._digest() or lengths != {self._n_dims}:
+        sizes = [len(point) for point in profile.points]
+        if profile.model != self._digest() or sizes != [self._n_dims] * self._n_concepts:
             raise ControlError(
                 "the profile is another model's, to which its points mean nothing; make it anew "
                 "from the history"
             )
-        return unit(torch.tensor(profile.points))[None]
+        points = torch.tensor(profile.points)
+        if not ((points.norm(dim=1) - 1).abs() < _ROUNDING).all():
+            raise ControlError(
+                "a point of the profile is not of unit length: it was changed by hand; turn dials "
+                "by edit, or make the profile anew from the history"
+            )
+        return unit(points)[None]
 
     def _digest(self) -> str:
         """Of what was learned and how it is read, short."""

@@ -52,7 +52,8 @@ class Steered(Described):
         Args:
             start: An item's id, or a history: a list of ids, or ``{person: [item, ...]}``.
             concept: Number or name; by default an item's own, or that with most of a history.
-            dimension: Number of the axis, or the name of one of its ends.
+            dimension: Number of the axis; or the name of one of its ends, towards which it then
+                rises.
             feature: A number or a term of the items instead, along which a direction is fitted.
             steps: Items of the walk, fewer if there are fewer.
             beam: Unfinished walks that are kept at each step.
@@ -87,7 +88,7 @@ class Steered(Described):
 
         Args:
             concept: Number or name.
-            dimension: Number, or the name of one of its ends.
+            dimension: Number, upwards; or the name of one of its ends, towards that.
             feature: A column of numbers, or a term (see `macrid.control.features`).
 
         Raises:
@@ -99,7 +100,7 @@ class Steered(Described):
         if (dimension is None) == (feature is None):
             raise ControlError("name either a dimension or a feature to go along")
         if dimension is not None:
-            return axis(k, self._dimension(k, dimension), self._n_dims)
+            return self._axis(k, dimension)
         assert feature is not None
         known = self._features()[1]
         if (k, feature) not in known:
@@ -196,8 +197,13 @@ class Steered(Described):
     def _weights(self, controls: Controls) -> Tensor:
         """Of each concept."""
         weights = torch.ones(self._n_concepts)
-        for concept, weight in controls.concepts.items():
-            weights[self._concept(concept)] = weight
+        numbers = [self._concept(concept) for concept in controls.concepts]
+        if len(set(numbers)) < len(numbers):
+            raise ControlError(
+                f"a concept is weighed twice among {', '.join(controls.concepts)}; a number and a "
+                "name may mean the same one"
+            )
+        weights[numbers] = torch.tensor(list(controls.concepts.values()))
         return weights
 
     def _turn(self, asked: DialControl, view: "_View") -> Turn:
@@ -263,19 +269,25 @@ class Steered(Described):
             raise ControlError(f"there is no concept {asked!r}; {closest(name, names)}")
         return names.index(name)
 
-    def _dimension(self, concept: int, asked: int | str) -> int:
-        """A dimension's number, from itself or from the name of one of its ends."""
+    def _axis(self, concept: int, asked: int | str) -> Dial:
+        """A dimension by its number, upwards; or by the name of one of its ends, towards that."""
         if (number := _number(asked)) is not None:
-            return number
+            return axis(concept, number, self._n_dims)
         name, ends = str(asked).casefold(), self.naming().ends[concept]
         called = [{end.low.casefold(), end.high.casefold()} - {UNNAMED} for end in ends]
         named = [d for d, names in enumerate(called) if name in names]
         if not named:
+            features = self._features()[0]
+            known = [*sorted(set().union(*called)), *features.numbers, *features.terms]
             raise ControlError(
-                f"no dimension of {self.naming().of(concept)} has an end {asked!r}; "
-                f"{closest(name, sorted(set().union(*called)))}"
+                f"no dimension of {self.naming().of(concept)} has an end {asked!r}, and no item "
+                f"such a feature; {closest(name, known)}, or 0 to {self._n_dims - 1}"
             )
-        return max(named, key=lambda d: abs(ends[d].strength or 0.0))
+        best = max(named, key=lambda d: abs(ends[d].strength or 0.0))
+        up, high = axis(concept, best, self._n_dims), ends[best].high.casefold()
+        return replace(
+            up, end=str(asked), direction=up.direction if name == high else -up.direction
+        )
 
     @torch.no_grad()
     def _view(self) -> "_View":

@@ -9,7 +9,7 @@ from macrid.errors import MacridError
 from macrid.page.state import State
 
 LISTED = 20  # items of a list
-_SECONDS = 20.0
+_SECONDS = 35.0  # the service itself gives up after 30, and says so
 Row = dict[str, Any]
 
 
