@@ -157,6 +157,7 @@ def served(folder: Path, workers: int) -> Iterator[str]:
         workers,
         "--threads",
         1,
+        "--no-page",
         "--store",
         f"sqlite:///{store}",
     ]
