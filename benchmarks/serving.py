@@ -17,6 +17,7 @@ import platform
 import re
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -37,6 +38,7 @@ RAW, OUT = HERE / ".raw" / "serving", Path(__file__).with_suffix(".md")
 DATA = Path(os.environ.get("MACRID_DATA", HERE.parents[1] / "shared" / "data"))
 SOURCES = {"ml-1m": DATA / "ml-1m" / "pro_sg", "gowalla": DATA / "gowalla" / "interactions.parquet"}
 K, HAD, PEOPLE, RATE = 20, 50, 500, 50
+ROUNDS = 5
 CONNECTIONS = 32  # a batch of the service is as many lists at most
 READY = 120  # seconds in which the service has to answer
 SCRIPT = """
@@ -58,7 +60,8 @@ ABOUT = f"""# The service under load
 Written by `benchmarks/serving.py`: `POST /v1/recommend`, {K} items for histories of {HAD}, on
 loopback; the load generators take their part of the same processors. `saturated`: wrk with
 {CONNECTIONS} connections, requests per second and milliseconds of an answer. `{RATE} a second`:
-hey. `nothing`: `GET /health/live` of the same service under wrk, what a request costs in itself.
+hey. `nothing`: `GET /health/live` of the same service under the same load, what a request costs in
+itself, and what the machine takes from it. Medians of {ROUNDS} rounds in which all take turns.
 `alone`: lists per second of `ready.recommend` in one thread, without a service, {CONNECTIONS}
 people at a time (and one at a time). `share`: saturated as a part of alone.
 """
@@ -69,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=SOURCES, default=[*SOURCES])
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--seconds", type=int, default=15, help="of each load")
+    parser.add_argument("--seconds", type=int, default=4, help="of each load")
     given = parser.parse_args()
     if missing := [name for name in ("wrk", "hey") if shutil.which(name) is None]:
         sys.exit(f"{', '.join(missing)}: not installed (Debian: apt-get install wrk hey)")
@@ -127,22 +130,28 @@ def scoring_alone(model: Any, requests: list[dict[str, Any]]) -> dict[str, float
 
 
 def under_load(folder: Path, requests: Path, workers: int, seconds: int) -> dict[str, float]:
-    """The service at its limit, at a steady rate, and with nothing to do."""
+    """The service at its limit and at a steady rate, with and without something to do."""
+    rounds = []
     with served(folder, workers) as url:
         wrk(url, requests, 2)  # the first answers pay for what is made once
-        full = wrk(url, requests, seconds)
-        steady = hey(url, requests, seconds)
-        nothing = wrk(url, None, seconds)
-    return {
-        "saturated": full["requests"] / full["seconds"],
-        "saturated p50": full["p50"],
-        "saturated p99": full["p99"],
-        "steady p50": steady["p50"],
-        "steady p99": steady["p99"],
-        "nothing": nothing["requests"] / nothing["seconds"],
-        "nothing p99": nothing["p99"],
-        "failed": full["failed"] + steady["failed"] + nothing["failed"],
-    }
+        for _ in range(ROUNDS):  # in turn, as the machine has better and worse moments
+            full, nothing = wrk(url, requests, seconds), wrk(url, None, seconds)
+            steady, idle = hey(url, requests, seconds), hey(url, None, seconds)
+            rounds.append(
+                {
+                    "saturated": full["requests"] / full["seconds"],
+                    "saturated p50": full["p50"],
+                    "saturated p99": full["p99"],
+                    "nothing": nothing["requests"] / nothing["seconds"],
+                    "steady p50": steady["p50"],
+                    "steady p99": steady["p99"],
+                    "nothing p50": idle["p50"],
+                    "nothing p99": idle["p99"],
+                    "failed": sum(one["failed"] for one in (full, nothing, steady, idle)),
+                }
+            )
+    found = {name: statistics.median(row[name] for row in rounds) for name in rounds[0]}
+    return found | {"failed": sum(row["failed"] for row in rounds)}
 
 
 @contextmanager
@@ -198,25 +207,16 @@ def wrk(url: str, requests: Path | None, seconds: int) -> dict[str, float]:
     return json.loads(said.stdout[said.stdout.rindex("{") :])
 
 
-def hey(url: str, requests: Path, seconds: int) -> dict[str, float]:
+def hey(url: str, requests: Path | None, seconds: int) -> dict[str, float]:
     """So many requests a second; the first one's history."""
-    body = requests.with_suffix(".json")
-    body.write_text(requests.read_text().splitlines()[0])
     workers = 10
-    load = [
-        "hey",
-        "-n",
-        RATE * seconds,
-        "-c",
-        workers,
-        "-q",
-        RATE / workers,
-        "-m",
-        "POST",
-        "-o",
-        "csv",
-    ]
-    load += ["-T", "application/json", "-D", body, f"{url}/v1/recommend"]
+    load = ["hey", "-n", RATE * seconds, "-c", workers, "-q", RATE / workers, "-o", "csv"]
+    if requests is None:
+        load += [f"{url}/health/live"]
+    else:
+        body = requests.with_suffix(".json")
+        body.write_text(requests.read_text().splitlines()[0])
+        load += ["-m", "POST", "-T", "application/json", "-D", body, f"{url}/v1/recommend"]
     said = subprocess.run(list(map(str, load)), capture_output=True, text=True, check=True)
     rows = pl.read_csv(said.stdout.encode())
     times = 1e3 * rows["response-time"]
@@ -229,16 +229,18 @@ def hey(url: str, requests: Path, seconds: int) -> dict[str, float]:
 
 def page() -> str:
     """All that was measured."""
-    head = ["items", "workers", "saturated / s", "p50 ms", "p99 ms", f"{RATE} a second: p50 ms"]
-    head += ["p99 ms", "nothing / s", "p99 ms", "alone / s", "share", "failed"]
+    head = ["items", "workers", "saturated / s", "p50 ms", "p99 ms", "nothing / s"]
+    head += [f"{RATE} a second: p50 ms", "p99 ms", "of nothing: p50 ms", "p99 ms"]
+    head += ["alone / s", "share", "failed"]
     lines = [ABOUT, f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}.", ""]
     lines += [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for path in sorted(RAW.glob("*.row")):
         row = json.loads(path.read_text())
         cells = [f"{row['items']:,}", row["workers"], f"{row['saturated']:.0f}"]
         cells += [f"{row[name]:.1f}" for name in ("saturated p50", "saturated p99")]
-        cells += [f"{row[name]:.1f}" for name in ("steady p50", "steady p99")]
-        cells += [f"{row['nothing']:.0f}", f"{row['nothing p99']:.1f}"]
+        cells += [f"{row['nothing']:.0f}"]
+        steady = ("steady p50", "steady p99", "nothing p50", "nothing p99")
+        cells += [f"{row[name]:.1f}" for name in steady]
         cells += [f"{row['alone']:.0f} ({row['alone, one at a time']:.0f})"]
         cells += [f"{row['saturated'] / row['alone']:.2f}", int(row["failed"])]
         lines.append(f"| {' | '.join(map(str, cells))} |")
