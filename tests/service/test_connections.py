@@ -323,6 +323,17 @@ def test_connections_that_say_nothing_are_closed_and_others_are_answered(served)
     assert ask("POST", f"{served.url}/v1/recommend", json=ASKED).status_code == 200
 
 
+def test_a_head_without_end_is_not_kept(served):
+    with socket.create_connection(("127.0.0.1", served.port), timeout=20) as connection:
+        connection.sendall(b"GET /health/live HTTP/1.1\r\nX-Long: ")
+        with suppress(ConnectionError):  # closed while we write
+            for _ in range(64):
+                connection.sendall(b"a" * 4096)
+        said = last_words(connection)
+    assert said.startswith(b"HTTP/1.1 400 ") or said == b""
+    assert "more than 65,536 bytes" in said.decode() or said == b""
+
+
 def test_a_service_that_is_stopped_finishes_what_it_has_begun(served):
     """The last test of this service."""
     everything = [f"{k}-{n:02d}" for k in range(3) for n in range(40)]

@@ -113,7 +113,11 @@ class FirstLayer(nn.Module):
             histories = by_concept(histories, concept, n_concepts)
             log_weights = log_weights.gather(1, concept[:, None])
         # (concept, nnz): an event's few concepts side by side would leave vector units idle.
-        view = log_weights.T.index_select(1, histories.items).exp()
+        # What is shorter is turned, the catalogue or the events.
+        if len(histories.items) < len(log_weights):
+            view = log_weights.index_select(0, histories.items).T.contiguous().exp()
+        else:
+            view = log_weights.T.index_select(1, histories.items).exp()
         squares = view.new_zeros(len(view), len(histories))
         squares = squares.index_add(1, histories.users, view.square())
         # The floor inside the root keeps the gradient of an empty view at zero instead of infinite.

@@ -24,9 +24,10 @@ def one_concept(
         >>> one_concept(torch.tensor([[0.0, 1.0], [1.0, 0.0]]).log()).tolist()
         [1, 0]
     """
-    if log_weights.shape[1] == 1:
+    log_weights = log_weights.detach()
+    if log_weights.shape[1] == 1 or log_weights[:1].isfinite().sum() > 1:  # the first tells of most
         return None
-    alone = log_weights.detach().isfinite().sum(1) == 1
+    alone = log_weights.isfinite().sum(1) == 1
     return log_weights.argmax(1) if bool(alone.all()) else None
 
 

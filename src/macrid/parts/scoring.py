@@ -191,7 +191,7 @@ class Scan:
         shortlist = Shortlist(len(z), k, slack=slack, exponential=summed, device=z.device)
         people = self._people(z, summed=summed)
         owner, place = mine
-        width = max(_WIDTH, shortlist.lanes)
+        width = max(_WIDTH, shortlist.lanes, _TILE // max(1, people[..., 0].numel()))
         space = _Space(people[: 1 if self.alone else None], width)
         for start, end, concepts in self.parts:
             edges = torch.arange(start, end + width, width, device=place.device).clamp(max=end)

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -20,6 +21,10 @@ from macrid.service.problems import tell_problems
 from macrid.service.replies import Problem
 from macrid.service.settings import ServeSettings
 from macrid.service.state import Service
+
+# Lists are made by hundreds of short calls, after each of which their thread asks for the
+# interpreter; for Python's own 5 ms, the event loop could let it wait after every one of them.
+_TURN = 1e-3  # seconds
 
 
 def create_app(settings: ServeSettings) -> FastAPI:
@@ -57,6 +62,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Between the first request and the last."""
     service, loop = app.state.service, asyncio.get_running_loop()
     torch.set_num_threads(service.settings.torch_threads)
+    sys.setswitchinterval(_TURN)
     reloads: set[asyncio.Task[bool]] = set()
 
     def reload() -> None:

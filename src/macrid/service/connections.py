@@ -1,6 +1,7 @@
 """Connections and processes: uvicorn's, with what it lacks for a service that strangers reach.
 
-A connection has to send the head of a request in time; uvicorn itself waits for ever for the first.
+A connection has to send the head of a request in time, and a short one; uvicorn itself waits for
+ever for the first, and reads on for as long as somebody writes.
 Of several processes, SIGHUP reaches each, which then changes its model between two requests;
 uvicorn's supervisor would restart them, and close connections that clients mean to use again.
 """
@@ -15,7 +16,7 @@ from typing import Any
 
 from prometheus_client.multiprocess import mark_process_dead
 from uvicorn import Config, Server
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors.multiprocess import Multiprocess
 
 from macrid.service.app import create_app
@@ -24,6 +25,7 @@ from macrid.service.settings import ServeSettings
 
 _CONNECTIONS = 1_000  # of a process; more are told to come later
 _BACKLOG = 2_048
+_HEAD = 1 << 16  # bytes of a request's head
 _FORM = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
 LOGGING = {
     "version": 1,
@@ -37,10 +39,11 @@ LOGGING = {
 }
 
 
-class TimedProtocol(H11Protocol):
-    """HTTP/1.1 on one connection, which is closed if no request's head comes in time."""
+class TimedProtocol(HttpToolsProtocol):
+    """HTTP/1.1 on one connection, which is closed if no request's head comes in time and bounds."""
 
     _late: asyncio.TimerHandle | None = None
+    _head = 0  # bytes of one that is not complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Begin to wait."""
@@ -51,6 +54,9 @@ class TimedProtocol(H11Protocol):
         """Go on waiting, unless the head is complete."""
         super().data_received(data)
         self._watch()
+        self._head = 0 if self._late is None else self._head + len(data)
+        if self._head > _HEAD and not self.transport.is_closing():
+            self.send_400_response(f"The head of the request has more than {_HEAD:,} bytes.")
 
     def on_response_complete(self) -> None:
         """Wait for the next one."""
