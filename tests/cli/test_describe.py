@@ -90,6 +90,11 @@ def test_names_given_on_the_command_line_are_kept(folder, capsys):
     assert "0: hats" in out
     document = json.loads(said(["concepts", folder, "--json"], capsys)[0])
     assert document["concepts"][2]["name"] == "purses"
+    said(["concepts", folder, "--name", "2=", "--name-dimension", "2.7="], capsys)
+    assert json.loads((folder / "names.json").read_text()) == {
+        "concepts": {"0": "hats"},
+        "dimensions": {},
+    }
 
 
 @pytest.mark.parametrize(

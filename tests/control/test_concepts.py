@@ -75,7 +75,7 @@ def test_names_by_hand_come_first_and_drawn_ones_make_room():
     concept = np.repeat([0, 1], 30)
     drawn = Naming.draw(np.zeros((60, 2)), concept, 2, Features.of(kinds))
     assert drawn.concepts == ["bag", "shoe"]
-    given = drawn.given(Names().with_concept(1, "Bag").with_dimension(0, 1, "small", "large"))
+    given = drawn.given(Names().with_concept(1, "Bag").with_dimension(0, 1, ("small", "large")))
     assert given.concepts == ["bag 2", "Bag"]
     assert (given.ends[0][1].low, given.ends[0][1].high) == ("small", "large")
     assert drawn.ends[0][1].low == UNNAMED
@@ -96,7 +96,7 @@ def test_a_concept_without_a_name_is_called_by_its_number():
 
 
 def test_named_dimensions_come_before_those_that_vary():
-    names = Names().with_dimension(0, 1, "small", "large")
+    names = Names().with_dimension(0, 1, ("small", "large"))
     assert found(names).foremost(1)["dimension"].to_list() == [1, 0, 0]
     assert found().foremost(1)["dimension"].to_list() == [0, 0, 0]
     assert len(found().foremost(0)) == 0

@@ -7,7 +7,7 @@ import pytest
 from macrid.control.names import Names
 from macrid.errors import SettingsError
 
-GIVEN = Names().with_concept(2, " Bags ").with_dimension(2, 14, "small", "large")
+GIVEN = Names().with_concept(2, " Bags ").with_dimension(2, 14, ("small", "large"))
 
 
 def test_names_survive_their_json():
@@ -20,10 +20,18 @@ def test_names_survive_their_json():
 
 def test_a_name_given_again_replaces_the_first_and_leaves_the_others():
     again = GIVEN.with_concept(2, "purses").with_concept(0, "bags")
-    again = again.with_dimension(2, 3, "pale", "dark").with_dimension(2, 14, "tiny", "huge")
+    again = again.with_dimension(2, 3, ("pale", "dark")).with_dimension(2, 14, ("tiny", "huge"))
     assert again.concepts == {2: "purses", 0: "bags"}
     assert again.dimensions == {2: {14: ("tiny", "huge"), 3: ("pale", "dark")}}
     assert GIVEN.concepts == {2: "Bags"}
+
+
+def test_a_name_taken_away_leaves_nothing_behind():
+    assert GIVEN.with_concept(2, None).concepts == {}
+    assert GIVEN.with_dimension(2, 14, None).dimensions == {}
+    two = GIVEN.with_dimension(2, 3, ("pale", "dark"))
+    assert two.with_dimension(2, 3, None) == GIVEN
+    assert GIVEN.with_concept(0, None).with_dimension(1, 1, None) == GIVEN
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 61, "a\nb", "12", "-3", "unnamed"])
@@ -31,12 +39,12 @@ def test_what_is_no_name_is_refused(name):
     with pytest.raises(SettingsError, match="is no name"):
         Names().with_concept(0, name)
     with pytest.raises(SettingsError, match="is no name"):
-        Names().with_dimension(0, 0, "low", name)
+        Names().with_dimension(0, 0, ("low", name))
 
 
 def test_ends_are_opposites():
     with pytest.raises(SettingsError, match="both ends of a dimension are called 'dark'"):
-        Names().with_dimension(0, 0, "dark", "Dark")
+        Names().with_dimension(0, 0, ("dark", "Dark"))
 
 
 def test_a_name_of_two_concepts_is_refused():

@@ -176,6 +176,17 @@ def test_names_survive_saving_and_loading_and_leave_the_rest_alone(tmp_path):
     assert macrid.load(tmp_path / "plain").concepts().concepts["name"].to_list() == KINDS
 
 
+def test_names_taken_away_are_drawn_again():
+    named = model_of()
+    named.name_concept(2, "footwear")
+    named.name_dimension(2, 3, "small", "large")
+    named.name_concept(2, None)
+    named.name_dimension(2, 3, None, None)
+    assert named.concepts().concepts["name"].to_list() == KINDS
+    with pytest.raises(SettingsError, match="dimensions is"):
+        named.name_dimension(2, 3, "small", None)
+
+
 def test_a_model_without_names_saved_over_one_with_names_has_none(tmp_path):
     named = model_of()
     named.name_concept(0, "sacks")

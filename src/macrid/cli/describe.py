@@ -28,7 +28,8 @@ def concepts(
 ) -> None:
     """Show what a model found: its concepts, their typical items and their dimensions.
 
-    A name is drawn from the item features where they say enough, or given by hand.
+    A name is drawn from the item features where they say enough, or given by hand; --name 2= takes
+    one that was given away again.
 
     Example: macrid concepts runs/first --name 2=bags --name-dimension 2.14=small..large
     """
@@ -120,7 +121,7 @@ def _described(folder: Path) -> Any:
 def _names(model: Any, texts: list[str] | None) -> list[str]:
     """Give concepts their names; what was given."""
     for number, name in o.pairs(texts, "--name").items():
-        model.name_concept(_number(number, "--name 2=bags"), name)
+        model.name_concept(_number(number, "--name 2=bags"), name or None)
     return texts or []
 
 
@@ -130,9 +131,10 @@ def _ends(model: Any, texts: list[str] | None) -> list[str]:
         form = "--name-dimension 2.14=small..large"
         concept, dot, dimension = number.partition(".")
         low, dots, high = ends.partition("..")
-        if not (dot and dots):
+        if not dot or (ends and not dots):
             raise SettingsError(f"{number}={ends} is not of the form {form}")
-        model.name_dimension(_number(concept, form), _number(dimension, form), low, high)
+        named = (low, high) if ends else (None, None)
+        model.name_dimension(_number(concept, form), _number(dimension, form), *named)
     return texts or []
 
 

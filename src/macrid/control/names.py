@@ -24,7 +24,7 @@ class Names(Settings):
         SettingsError: If a name is empty, a number, too long, or means two concepts.
 
     Example:
-        >>> names = Names().with_concept(2, "bags").with_dimension(2, 14, "small", "large")
+        >>> names = Names().with_concept(2, "bags").with_dimension(2, 14, ("small", "large"))
         >>> print(names.to_json())
         {
           "concepts": {
@@ -91,17 +91,22 @@ class Names(Settings):
         """For people and `read`."""
         return json.dumps(self.model_dump(), indent=2, ensure_ascii=False)
 
-    def with_concept(self, concept: int, name: str) -> "Names":
-        """With a name more, or another one."""
-        return self._but(concepts={**self.concepts, concept: name})
+    def with_concept(self, concept: int, name: str | None) -> "Names":
+        """With a name more, another one, or without it."""
+        return self._but(concepts=_changed(self.concepts, concept, name))
 
-    def with_dimension(self, concept: int, dimension: int, low: str, high: str) -> "Names":
-        """With a dimension's ends named, or named otherwise."""
-        mine = {**self.dimensions.get(concept, {}), dimension: (low, high)}
-        return self._but(dimensions={**self.dimensions, concept: mine})
+    def with_dimension(self, concept: int, dimension: int, ends: Any) -> "Names":
+        """With a dimension's ``low, high`` ends named, named otherwise, or without names."""
+        mine = _changed(self.dimensions.get(concept, {}), dimension, ends)
+        return self._but(dimensions=_changed(self.dimensions, concept, mine or None))
 
     def _but(self, **changed: Any) -> "Names":
         return Names.of({**self.model_dump(), **changed})
+
+
+def _changed(named: Mapping[int, Any], number: int, name: Any) -> dict[int, Any]:
+    """With another name for one of them; None takes it away."""
+    return {n: kept for n, kept in {**named, number: name}.items() if kept is not None}
 
 
 def check_number(what: str, number: int, count: int) -> None:

@@ -97,8 +97,8 @@ class Described(Trained):
             self._drawn = self.catalogue, drawn
         return self._drawn[1].given(self.names)
 
-    def name_concept(self, concept: int, name: str) -> None:
-        """Give a concept a name, which `save` keeps.
+    def name_concept(self, concept: int, name: str | None) -> None:
+        """Give a concept a name, which `save` keeps; None for one that is drawn from its items.
 
         Raises:
             SettingsError: If there is no such concept, or it is no name.
@@ -106,15 +106,18 @@ class Described(Trained):
         check_number("concept", concept, self._n_concepts)
         self.names = self.names.with_concept(concept, name)
 
-    def name_dimension(self, concept: int, dimension: int, low: str, high: str) -> None:
-        """Name the two ends of a concept's dimension, as in ``"small", "large"``.
+    def name_dimension(
+        self, concept: int, dimension: int, low: str | None, high: str | None
+    ) -> None:
+        """Name the two ends of a concept's dimension, as in ``"small", "large"``; None for drawn.
 
         Raises:
             SettingsError: If there is no such concept or dimension, or these are no names.
         """
         check_number("concept", concept, self._n_concepts)
         check_number("dimension", dimension, self._n_dims)
-        self.names = self.names.with_dimension(concept, dimension, low, high)
+        ends = None if low is high is None else (low, high)
+        self.names = self.names.with_dimension(concept, dimension, ends)
 
     def read_names(self, document: bytes) -> None:
         """Take the names of a ``names.json``.
