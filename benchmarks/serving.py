@@ -60,7 +60,7 @@ ABOUT = f"""# The service under load
 Written by `benchmarks/serving.py`: `POST /v1/recommend`, {K} items for histories of {HAD}, on
 loopback; the load generators take their part of the same processors. `saturated`: wrk with
 {CONNECTIONS} connections, requests per second and milliseconds of an answer. `{RATE} a second`:
-hey. `nothing`: `GET /health/live` of the same service under the same load, what a request costs in
+hey, in pairs. `nothing`: `GET /health/live` of the same service under the same load, what a request costs in
 itself, and what the machine takes from it. Medians of {ROUNDS} rounds in which all take turns.
 `alone`: lists per second of `ready.recommend` in one thread, without a service, {CONNECTIONS}
 people at a time (and one at a time). `share`: saturated as a part of alone.
@@ -208,8 +208,12 @@ def wrk(url: str, requests: Path | None, seconds: int) -> dict[str, float]:
 
 
 def hey(url: str, requests: Path | None, seconds: int) -> dict[str, float]:
-    """So many requests a second; the first one's history."""
-    workers = 10
+    """So many requests a second; the first one's history.
+
+    The workers of hey send at the same moments, so that many would be bursts: two come closest to
+    strangers, of whom each third finds another one's list being made.
+    """
+    workers = 2
     load = ["hey", "-n", RATE * seconds, "-c", workers, "-q", RATE / workers, "-o", "csv"]
     if requests is None:
         load += [f"{url}/health/live"]
