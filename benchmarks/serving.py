@@ -60,8 +60,9 @@ ABOUT = f"""# The service under load
 Written by `benchmarks/serving.py`: `POST /v1/recommend`, {K} items for histories of {HAD}, on
 loopback; the load generators take their part of the same processors. `saturated`: wrk with
 {CONNECTIONS} connections, requests per second and milliseconds of an answer. `{RATE} a second`:
-hey, in pairs. `nothing`: `GET /health/live` of the same service under the same load, what a request costs in
-itself, and what the machine takes from it. Medians of {ROUNDS} rounds in which all take turns.
+hey, in pairs. `nothing`: `GET /health/live` of the same service under the same load, what a
+request costs in itself, and what the machine takes from it. Medians of {ROUNDS} rounds in which all
+take turns.
 `alone`: lists per second of `ready.recommend` in one thread, without a service, {CONNECTIONS}
 people at a time (and one at a time). `share`: saturated as a part of alone.
 """

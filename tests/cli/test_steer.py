@@ -126,6 +126,14 @@ class TestSteer:
             "popularity": 0.1,
         }
 
+    def test_a_flag_turns_a_dial_of_the_file_anew(self, folder, tmp_path, capsys):
+        path = tmp_path / "controls.json"
+        dials = [{"concept": 0, "dimension": d, "shift": 1} for d in (PRICE, 1)]
+        path.write_text(json.dumps({"dials": dials}))
+        words = ["steer", folder, "--history", HISTORY, "--controls", path, "--concept", 0]
+        found = told([*words, "--dimension", "dear=0.5"], capsys)["controls"]["dials"]
+        assert found == [dials[1], {"concept": "0", "dimension": "dear", "shift": 0.5}]
+
     def test_nothing_asked_changes_nothing(self, folder, capsys):
         found = told(["steer", folder, "--history", HISTORY], capsys)
         assert found["before"] == found["after"]

@@ -1,12 +1,14 @@
 """Dials: directions found where they were planted, refused where there is none, turned rightly."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from macrid.control.dials import FEWEST, STRENGTH, Turn, axis, fit_number, fit_term, turned
+from macrid.control.dials import FEWEST, Turn, axis, fit_number, fit_term, turned
 from macrid.control.walk import stable_range
 from macrid.errors import ControlError, SettingsError
 from macrid.parts.items import unit
@@ -39,10 +41,15 @@ def test_a_term_is_found_along_a_slanted_direction():
     assert fit.r2 is None
 
 
-def test_noise_is_weak_on_items_held_out_even_with_more_dimensions_than_items():
-    random, items = cloud(60, 80)
-    assert abs(fit_number(items, random.normal(size=60)).strength) < STRENGTH
-    assert abs(fit_term(items, (random.uniform(size=60) > 0.5).astype(float)).strength) < STRENGTH
+@pytest.mark.parametrize("n_items", [FEWEST, 60])
+def test_noise_is_as_strong_on_items_held_out_as_chance_makes_it(n_items):
+    """Even with more dimensions than items."""
+    random, items = cloud(n_items, 80)
+    half = (np.arange(n_items) % 2).astype(float)
+    fits = [fit_number(items, random.normal(size=n_items)) for _ in range(60)]
+    fits += [fit_term(items, random.permutation(half)) for _ in range(60)]
+    beyond = [fit.strength > 2.5 * fit.chance for fit in fits]  # 0.6% of a normal distribution
+    assert sum(beyond) <= 4
 
 
 def test_a_ridge_regression_is_the_textbooks():
@@ -159,6 +166,20 @@ def test_a_value_is_reached_within_the_probed_range(seed, value):
     some = (low < high) & (stable.low < stable.high)
     aim = torch.full_like(low, value).maximum(low).minimum(high)
     assert torch.allclose(found[some, 2], aim[some], atol=1e-4)
+
+
+@given(SEEDS)
+def test_two_dials_of_one_concept_leave_its_prototype_the_nearest(seed):
+    torch.manual_seed(seed)
+    points, items = unit(torch.randn(4, 5, 6)), unit(torch.randn(60, 6))
+    prototypes = unit(torch.randn(5, 6))
+    turns = [Turn(axis(1, d, 6), items[:, d], shift=1.0) for d in (0, 3)]
+    there = (turned(points, turns, prototypes)[:, 1] @ prototypes.T).double()
+    before = (points[:, 1] @ prototypes.T).argmax(1) == 1
+    assert (there[:, 1, None] >= there - 1e-5).all(1)[before].all()
+    still = replace(turns[1], shift=0.0)
+    alone = turned(points, turns[:1], prototypes)
+    assert torch.allclose(turned(points, [turns[0], still], prototypes), alone, atol=1e-5)
 
 
 def test_turns_of_one_concept_do_not_depend_on_their_order():

@@ -76,3 +76,5 @@ def test_a_sentence_says_so_if_nothing_or_only_the_contrary_can_be_said():
         "X scores as bags (100%). It would score the same without any one of the past items."
     )
     assert say("X", [("A", -1.0)]) == "A (-1.00) is against X."
+    even = [(name, 1 / 7) for name in "abcdefg"]
+    assert say("X", [("A", 1.0)], even).startswith("X scores as a (14%). It is carried")

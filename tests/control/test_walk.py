@@ -116,7 +116,8 @@ def test_a_range_without_an_item_gives_way_to_all_that_the_items_reach():
     # The prototypes leave 0.4 … 0.6 to the concept, between its two items.
     items = torch.tensor([[0.9, 0.1], [0.1, 0.9]])
     prototypes = torch.tensor([[0.5, 0.5], [0.8, 0.14], [0.2, 0.74]])
-    ends, stable = probe(torch.tensor([0.5, 0.5]), items, prototypes, 0, torch.tensor([1.0, 0.0]))
+    point, up = torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0])
+    ends, stable = probe(point, items @ up, prototypes, 0, up)
     assert ends == pytest.approx((0.1, 0.9))
     assert not stable
 
@@ -139,13 +140,20 @@ class TestCuts:
         assert counts.min() >= 1
 
 
+def walked(point, vectors, direction, ends, settings):
+    """By a direction, from which the values come."""
+    return beam_walk(
+        (point, float(point @ direction)), vectors, vectors @ direction, ends, settings
+    )
+
+
 class TestBeamWalk:
     @given(SEEDS, st.integers(1, 25), st.integers(1, 8), st.integers(1, 6))
     def test_rises_with_one_item_from_each_sub_range(self, seed, n_items, steps, beam):
         random = np.random.default_rng(seed)
         vectors, point, direction = (directions(random, *s) for s in ((n_items, 4), (4,), (4,)))
         settings = WalkSettings(tau=0.1, steps=steps, beam=beam, nearest=3)
-        found = beam_walk(point, vectors, direction, (-1.0, 1.0), settings)
+        found = walked(point, vectors, direction, (-1.0, 1.0), settings)
         assert len(found.row) == min(steps, n_items)
         assert (np.diff(found.value) > 0).all()
         assert np.allclose(found.value, (vectors @ direction)[found.row])
@@ -160,7 +168,7 @@ class TestBeamWalk:
         random = np.random.default_rng(seed)
         vectors, point, direction = (directions(random, *s) for s in ((12, 4), (4,), (4,)))
         settings = WalkSettings(0.1, 3, 10**6, gamma, 10**6)
-        found = beam_walk(point, vectors, direction, (-1.0, 1.0), settings)
+        found = walked(point, vectors, direction, (-1.0, 1.0), settings)
         best = max(
             worth(walk, point, vectors, direction, 0.1, gamma)
             for walk in product(*parts(vectors, direction, found.cuts))
@@ -172,7 +180,7 @@ class TestBeamWalk:
         random = np.random.default_rng(seed)
         vectors, point, direction = (directions(random, *s) for s in ((40, 3), (3,), (3,)))
         settings = WalkSettings(0.2, 6, beam, 3.0, nearest)
-        found = beam_walk(point, vectors, direction, (-1.0, 1.0), settings)
+        found = walked(point, vectors, direction, (-1.0, 1.0), settings)
         greedy = []
         for part in parts(vectors, direction, found.cuts):
             gains = [worth([*greedy, i], point, vectors, direction, 0.2, 3.0) for i in part]
@@ -183,15 +191,15 @@ class TestBeamWalk:
         random = np.random.default_rng(5)
         vectors, point = directions(random, 60, 5), directions(random, 5)
         turn = np.linalg.qr(random.normal(size=(5, 5)))[0]
-        axis = beam_walk(point, vectors, np.eye(5)[2], (-1.0, 1.0), ALL)
-        direction = beam_walk(point @ turn, vectors @ turn, turn[2], (-1.0, 1.0), ALL)
+        axis = walked(point, vectors, np.eye(5)[2], (-1.0, 1.0), ALL)
+        direction = walked(point @ turn, vectors @ turn, turn[2], (-1.0, 1.0), ALL)
         assert axis.row.tolist() == direction.row.tolist()
         assert axis.objective == pytest.approx(direction.objective)
 
     def test_keeps_to_the_range(self):
         random = np.random.default_rng(1)
         vectors = directions(random, 80, 4)
-        found = beam_walk(vectors[0], vectors, np.eye(4)[1], (-0.2, 0.3), ALL)
+        found = walked(vectors[0], vectors, np.eye(4)[1], (-0.2, 0.3), ALL)
         assert found.value.min() >= -0.2
         assert found.value.max() <= 0.3
         assert (found.cuts[0], found.cuts[-1]) == (-0.2, 0.3)
@@ -199,18 +207,26 @@ class TestBeamWalk:
     def test_the_smallest_tau_overflows_nothing(self):
         random = np.random.default_rng(1)
         vectors = directions(random, 30, 4)
-        found = beam_walk(vectors[0], vectors, np.eye(4)[1], (-1.0, 1.0), WalkSettings(tau=1e-4))
+        found = walked(vectors[0], vectors, np.eye(4)[1], (-1.0, 1.0), WalkSettings(tau=1e-4))
         assert np.isfinite(found.objective)
 
     def test_an_item_on_the_direction_itself_is_no_trouble(self):
         vectors = np.array([[0.0, 1.0], [1.0, 0.0], [0.6, 0.8]])
         settings = WalkSettings(tau=0.1)
-        found = beam_walk(vectors[0], vectors, vectors[1], (0.0, 1.0), settings)
+        found = walked(vectors[0], vectors, vectors[1], (0.0, 1.0), settings)
         assert found.row.tolist() == [0, 2, 1]
+
+    def test_rests_of_hardly_any_length_count_as_one_at_most(self):
+        random = np.random.default_rng(3)
+        for _ in range(40):
+            vectors = directions(random, 30, 2).astype(np.float32)  # a rest has no other direction
+            settings = WalkSettings(tau=0.1, steps=4, gamma=0.5)
+            found = walked(vectors[0], vectors, vectors[1], (-1.0, 1.0), settings)
+            assert found.objective <= len(found.row) + 0.5 * 6 + 1e-6
 
     def test_without_an_item_in_the_range_there_is_no_walk(self):
         with pytest.raises(ControlError, match=r"no item between 2 and 3 to walk through"):
-            beam_walk(np.eye(2)[0], np.eye(2), np.eye(2)[1], (2.0, 3.0), ALL)
+            walked(np.eye(2)[0], np.eye(2), np.eye(2)[1], (2.0, 3.0), ALL)
 
 
 @pytest.mark.parametrize(

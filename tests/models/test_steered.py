@@ -1,5 +1,6 @@
 """Walks, dials and controlled lists of a model whose answers were planted."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -7,6 +8,7 @@ import polars as pl
 import pytest
 import torch
 
+import macrid
 from macrid.control.controls import Controls
 from macrid.control.rerank import compare_lists
 from macrid.data.histories import Histories
@@ -221,7 +223,7 @@ class TestLists:
                 "no dimension of bags has an end 'huge', and no item .*known: ",
             ),
             (dial(1, feature="prise"), "no feature 'prise'; did you mean 'price'"),
-            (dial(1, feature="luck"), r"'luck' is no dial of bags: .* and 0\.5 is the least"),
+            (dial(1, feature="luck"), r"'luck' is no dial of bags: .* and 0\.50 is the least"),
             (dial(1, feature="lamps"), "'lamps' is no dial of bags: 0 of the concept's 40"),
             ({"diversity": 3}, "diversity is 3"),
         ],
@@ -337,6 +339,21 @@ class TestWalk:
         with pytest.raises(ControlError, match=words):
             model().walk(start, dimension=PRICE)
 
+    def test_a_feature_that_is_called_like_a_column_is_shown_beside_it(self):
+        walk = model().walk("0-03", dimension=PRICE)
+        items = walk.items.with_columns(rank=pl.lit("gold"), value=pl.lit(7))
+        frame = replace(walk, items=items).frame
+        assert frame["rank"].to_list() == [*range(1, len(frame) + 1)]
+        assert frame["item_rank"].unique().to_list() == ["gold"]
+        assert frame["item_value"].unique().to_list() == [7]
+
+    def test_ids_of_numpy_are_ids(self):
+        users, items = np.divmod(np.arange(120), 4)
+        events = macrid.read({"user": users, "item": (3 * users + items) % 11})
+        mine = macrid.MacridVAE(n_concepts=1, n_dims=4).fit(events, epochs=1)
+        assert mine.explain([1, 2], np.int64(3)).items["item_id"].to_list() == [3]
+        assert mine.walk(np.int64(3), 0, 1).frame.equals(mine.walk(3, 0, 1).frame)
+
     def test_unknown_starts_are_refused(self):
         for start in ("zz", ["0-00", "zz"]):
             with pytest.raises(UnknownItem, match="'zz' is not in"):
@@ -388,6 +405,49 @@ class TestDials:
         words = r"has an end 'prise', and no item such a feature; .*price.*, or 0 to"
         with pytest.raises(ControlError, match=words):
             model().dial(0, "prise")
+
+    def test_a_dial_is_turned_once(self):
+        mine = steerable()
+        mine.name_dimension(0, PRICE, "cheap", "dear")
+        for twice in ((PRICE, "cheap"), ("dear", str(PRICE))):
+            turns = [{"concept": 0, "dimension": d, "shift": 0.5} for d in twice]
+            with pytest.raises(ControlError, match="2 turns are asked of 1 different dials"):
+                mine.recommend(people(1), 5, controls={"dials": turns})
+        turns = [{"concept": 0, "feature": f, "value": 0.5} for f in ("Red", "red")]
+        with pytest.raises(ControlError, match="turn each once"):
+            mine.recommend(people(1), 5, controls={"dials": turns})
+
+    def test_what_chance_could_do_is_no_dial(self, monkeypatch):
+        """Of few items, an agreement of one half means nothing."""
+        few = steerable(22)
+        strength = few.dial(0, feature="price").fit.strength
+        monkeypatch.setattr("macrid.models.steered.z_threshold", lambda tried: 0.99 * 22**0.5)
+        few.dial(0, dimension=PRICE)
+        with pytest.raises(ControlError, match=f"by {strength:.2f} only, and 1.0. is the least"):
+            few.dial(0, feature="price")
+
+    @pytest.mark.parametrize("text", ["--1", "+-1", "9" * 5000])
+    def test_what_only_looks_like_a_number_is_none(self, text):
+        with pytest.raises(ControlError, match="there is no concept"):
+            model().dial(text, 0)
+
+    def test_a_tiny_weight_is_none_of_0(self):
+        lists = model().recommend(people(1), 120, controls={"concepts": {0: 1e-50}})
+        assert len(lists) == 120 - 9
+        assert lists["score"].is_finite().all()
+
+    def test_items_of_any_length_are_turned_alike(self):
+        """By inner products a list depends on lengths, what a dial is does not."""
+        ranges = []
+        for scale in (1.0, 0.2):
+            mine = steerable(similarity="inner")
+            with torch.no_grad():
+                mine.network.decoder.items.weight.mul_(scale)
+            walk = mine.walk("0-03", 0, PRICE, steps=5)
+            ranges.append([walk.start, *walk.steps.cuts[[0, -1]]])
+            known = mine.profile(people(1)["p0"])
+            assert mine.edit(known, dial(0.5)).points != known.points
+        assert ranges[0] == pytest.approx(ranges[1], abs=1e-5)
 
     def test_a_concept_is_weighed_once(self):
         mine = steerable()

@@ -87,7 +87,8 @@ def steer(
     given["boost"] = asked.boost | _numbers(boost, "--boost")
     given["block"] = [*asked.block, *o.ids(block, model.items)]
     turns = {"shift": _numbers(dimension, "--dimension"), "value": _numbers(value, "--value")}
-    given["dials"] = [*asked.dials, *_dials(model, people, concept, turns)]
+    mine = _dials(model, people, concept, turns)
+    given["dials"] = [*_others(asked.dials, mine, model), *mine]
     asked = Controls.of({**dict(asked), **given})
 
     def listed(controls: Controls | None) -> pl.DataFrame:
@@ -228,6 +229,16 @@ def _dials(
         {"concept": of, how: number, **_with_concepts(model).aspect(name)}
         for how, turned in turns.items()
         for name, number in turned.items()
+    ]
+
+
+def _others(dials: Sequence[Any], mine: list[dict[str, Any]], model: Any) -> list[Any]:
+    """A file's dials, but for those that are turned by flags."""
+    keys = {
+        model.dial(d["concept"], d.get("dimension"), feature=d.get("feature")).key for d in mine
+    }
+    return [
+        d for d in dials if model.dial(d.concept, d.dimension, feature=d.feature).key not in keys
     ]
 
 

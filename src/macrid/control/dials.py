@@ -7,8 +7,10 @@ penalty and say how good it is; below ``STRENGTH`` there is no dial, since it wo
 cannot keep.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +28,7 @@ FEWEST = 20  # items whose number is known; of a term, half with it and half wit
 _FOLDS, _SEED = 5, 0
 _PENALTIES = np.logspace(-4, 2, 7)  # relative to the items' mean sum of squares along an axis
 _FAR = 1e6  # stands for a value without an end
+_EVEN = 1e-6  # a lead that rounding may take away
 _ROUNDS = 100  # of a logistic regression; more do not change a strength's second digit
 
 
@@ -41,6 +44,7 @@ class Fit:
         r2: Share of a number's variance that they explain; none of a term.
         penalty: Chosen, relative to the items' mean sum of squares along an axis.
         n_items: Whose feature is known.
+        chance: Standard error of the strength where the feature has nothing to do with the items.
     """
 
     direction: Float[ndarray, " dim"]
@@ -48,6 +52,7 @@ class Fit:
     r2: float | None
     penalty: float
     n_items: int
+    chance: float
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,11 @@ class Dial:
     feature: str | None = None
     fit: Fit | None = None
     end: str | None = None
+
+    @property
+    def key(self) -> tuple[int, int | str | None]:
+        """What tells it from others; an axis is one dial, whichever of its ends it was named by."""
+        return self.concept, self.dimension if self.feature is None else self.feature
 
     @property
     def name(self) -> str:
@@ -118,7 +128,8 @@ def fit_number(vectors: Float[ndarray, "item dim"], values: Float[ndarray, " ite
     errors = ((held_out - scaled) ** 2).mean(1)
     best = int(errors.argmin())
     strength = float(np.corrcoef(_ranks(held_out[best]), _ranks(values))[0, 1])
-    return _whole(vectors, scaled, _ridge, best, strength, r2=float(1 - errors[best]))
+    r2, chance = float(1 - errors[best]), (len(values) - 1) ** -0.5
+    return _whole(vectors, scaled, _ridge, best, strength=strength, r2=r2, chance=chance)
 
 
 def fit_term(vectors: Float[ndarray, "item dim"], has: Float[ndarray, " item"]) -> Fit:
@@ -147,8 +158,10 @@ def fit_term(vectors: Float[ndarray, "item dim"], has: Float[ndarray, " item"]) 
     losses = (np.logaddexp(0, logits) - has * logits).mean(1)
     best = int(losses.argmin())
     above = _ranks(logits[best])[has == 1].sum() - n_with * (n_with + 1) / 2
-    strength = float(2 * above / (n_with * (len(has) - n_with)) - 1)
-    return _whole(vectors, has, _logistic, best, strength, r2=None)
+    pairs = n_with * (len(has) - n_with)
+    said = {"strength": float(2 * above / pairs - 1), "r2": None}
+    chance = math.sqrt((len(has) + 1) / (3 * pairs))  # of Mann and Whitney's statistic
+    return _whole(vectors, has, _logistic, best, **said, chance=chance)
 
 
 @dataclass(frozen=True)
@@ -199,7 +212,9 @@ def turned(
     """People's points with dials turned, of unit length again.
 
     All ways begin at the person's own point and are added up, so that the order of the turns does
-    not matter. A point that nothing moves stays as it is, to the bit.
+    not matter. Several dials of one concept, each within its range, could together lead to where
+    another prototype is the nearest; such a way is gone as far as the concept's stays it. A point
+    that nothing moves stays as it is, to the bit.
 
     Args:
         z: People's points, of unit length.
@@ -215,8 +230,27 @@ def turned(
     for turn in turns:
         concept = turn.dial.concept
         ways[:, concept] += turn.way(z[:, concept], prototypes)
+    concepts = [turn.dial.concept for turn in turns]
+    for concept in {k for k in concepts if concepts.count(k) > 1}:
+        ways[:, concept] *= _as_far(z[:, concept], ways[:, concept], prototypes, concept)[:, None]
     moved = (ways != 0).any(-1, keepdim=True)
     return torch.where(moved, unit(z + ways), z)
+
+
+def _as_far(
+    points: Float[Tensor, "batch dim"],
+    ways: Float[Tensor, "batch dim"],
+    prototypes: Float[Tensor, "concept dim"],
+    concept: int,
+) -> Float[Tensor, " batch"]:
+    """The share of each way, all of it at most, on which the concept's prototype stays nearest.
+
+    All of it where it is not the nearest to begin with.
+    """
+    ahead = (prototypes[concept] - prototypes).T
+    lead, gain = points @ ahead, ways @ ahead
+    share = torch.where(gain < 0, (lead + _EVEN) / -gain.clamp_max(-1e-12), 1.0).amin(1)
+    return torch.where((lead >= 0).all(1), share.clamp(0, 1), 1.0)
 
 
 def _of_unit_length(value: Float[Tensor, " batch"], rest: Float[Tensor, " batch"]) -> Tensor:
@@ -239,13 +273,12 @@ def _held_out(vectors: ndarray, targets: ndarray, path: _Path) -> Float[ndarray,
     return predicted
 
 
-def _whole(
-    vectors: ndarray, targets: ndarray, path: _Path, best: int, strength: float, r2: float | None
-) -> Fit:
+def _whole(vectors: ndarray, targets: ndarray, path: _Path, best: int, **said: Any) -> Fit:
     """The fit to all items, with the penalty that was chosen."""
     direction = path(vectors, targets)[best, 1:]
     direction = direction / max(float(np.linalg.norm(direction)), 1e-12)
-    return Fit(direction, strength, r2, float(_PENALTIES[best]), len(vectors))
+    penalty = float(_PENALTIES[best])
+    return Fit(direction, penalty=penalty, n_items=len(vectors), **said)
 
 
 def _ridge(vectors: ndarray, targets: ndarray) -> ndarray:

@@ -163,7 +163,8 @@ def say(
     """
     sentences, subject = [], item
     if concepts:
-        main = " and ".join(f"{n} ({share:.0%})" for n, share in concepts[:2] if share >= _MINOR)
+        shown = [*concepts[:1], *(pair for pair in concepts[1:2] if pair[1] >= _MINOR)]
+        main = " and ".join(f"{name} ({share:.0%})" for name, share in shown)
         ends = " ↔ ".join(dimension) if dimension else ""
         sentences.append(f"{item} scores as {main}{ends and f', most of all for {ends}'}.")
         subject = "It"

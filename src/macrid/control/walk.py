@@ -101,13 +101,17 @@ class Walk:
 
     @property
     def frame(self) -> pl.DataFrame:
-        """``rank, item_id, value, low, high`` (ends of its sub-range), then the features."""
+        """``rank, item_id, value, low, high`` (ends of its sub-range), then the features.
+
+        Of those, one that has such a name has ``item_`` before it.
+        """
         steps, n_items = self.steps, len(self.items)
         columns = {"value": steps.value, "low": steps.cuts[:-1], "high": steps.cuts[1:]}
         found = pl.DataFrame({"rank": np.arange(1, n_items + 1), "item_id": self.items["item_id"]})
         values = pl.DataFrame({name: pl.Series(c, dtype=pl.Float64) for name, c in columns.items()})
-        taken = [*found.columns, *values.columns]
-        return pl.concat([found, values, self.items.drop(taken, strict=False)], how="horizontal")
+        taken, features = {*found.columns, *values.columns}, self.items.drop("item_id")
+        features = features.rename(lambda name: f"item_{name}" if name in taken else name)
+        return pl.concat([found, values, features], how="horizontal")
 
     def to_dict(self) -> dict[str, Any]:
         """As one document."""
@@ -191,7 +195,7 @@ def within(stable: Range, values: Float[Tensor, " item"]) -> tuple[Range, Bool[T
 
 def probe(
     point: Float[Tensor, " dim"],
-    vectors: Float[Tensor, "item dim"],
+    values: Float[Tensor, " item"],
     prototypes: Float[Tensor, "concept dim"],
     concept: int,
     direction: Float[Tensor, " dim"],
@@ -200,7 +204,7 @@ def probe(
 
     Args:
         point: Where the walk starts.
-        vectors: Of the concept's items that it may lead to, one or more.
+        values: Of the concept's items that it may lead to, one or more.
         prototypes: As the model compares them with items.
         concept: Of the walk.
         direction: A unit vector.
@@ -210,11 +214,10 @@ def probe(
 
     Example:
         >>> up, items = torch.tensor([0.0, 1.0]), torch.tensor([[1.0, 0.0], [0.8, 0.6]])
-        >>> (low, high), stable = probe(items[0], items, items[:1], 0, up)
+        >>> (low, high), stable = probe(items[0], items @ up, items[:1], 0, up)
         >>> low, round(high, 2), stable
         (0.0, 0.6, True)
     """
-    values = vectors @ direction
     ends, holds = within(stable_range(point[None], prototypes, concept, direction), values)
     if not ((values >= ends.low) & (values <= ends.high)).any():
         return (float(values.amin()), float(values.amax())), False
@@ -247,9 +250,9 @@ def equal_count_cuts(
 
 
 def beam_walk(
-    point: Float[ndarray, " dim"],
+    start: tuple[Float[ndarray, " dim"], float],
     vectors: Float[ndarray, "item dim"],
-    direction: Float[ndarray, " dim"],
+    values: Float[ndarray, " item"],
     ends: tuple[float, float],
     settings: WalkSettings,
 ) -> Steps:
@@ -261,9 +264,10 @@ def beam_walk(
     walk that takes the best item at every step, so that one is looked at as well, among all items.
 
     Args:
-        point: Where it starts, :math:`h^*`.
+        start: The point where it starts, :math:`h^*`, and its value.
         vectors: Of the items that it may lead through, all of one concept.
-        direction: A unit vector.
+        values: Theirs, as `probe` was given them: computed otherwise, they may differ in the last
+            digit, and the item at an end would be lost.
         ends: Of the range.
         settings: How it is looked for.
 
@@ -272,11 +276,10 @@ def beam_walk(
 
     Example:
         >>> corner = np.array([[0.0, 1.0], [0.6, 0.8], [0.8, 0.6]])
-        >>> axis = np.array([1.0, 0.0])
-        >>> beam_walk(corner[0], corner, axis, (0.0, 1.0), WalkSettings(tau=0.1)).row.tolist()
+        >>> start, settings = (corner[0], 0.0), WalkSettings(tau=0.1)
+        >>> beam_walk(start, corner, corner[:, 0], (0.0, 1.0), settings).row.tolist()
         [0, 1, 2]
     """
-    values = vectors @ direction
     low, high = ends
     inside = np.flatnonzero((values >= low) & (values <= high))
     if not len(inside):
@@ -285,7 +288,7 @@ def beam_walk(
     parts = np.searchsorted(cuts[1:-1], values[inside])
     bins = [inside[parts == part] for part in range(len(cuts) - 1)]
     rests = _Rests(vectors, values)
-    likeness = rests.likeness(point, float(point @ direction), settings.tau)
+    likeness = rests.likeness(*start, settings.tau)
     nearest = [rows[_best(likeness[rows], settings.nearest)] for rows in bins]
     gamma = 1 / len(bins) if settings.gamma is None else settings.gamma
     search = _Search(rests, likeness, settings.tau, gamma)
@@ -305,15 +308,14 @@ class _Rests:
     def likeness(self, point: ndarray, value: float, tau: float) -> Float[ndarray, " item"]:
         """Of every item to a point."""
         products = self.vectors @ point - self.values * value
-        cosines = products / (self.lengths * _rest_length(point @ point, value))
-        return np.exp((cosines - 1) / tau)
+        return _alike(products / (self.lengths * _rest_length(point @ point, value)), tau)
 
     def pairs(self, rows: ndarray, others: ndarray, tau: float) -> Float[ndarray, "row other"]:
         """Of items to each other."""
         products = self.vectors[rows] @ self.vectors[others].T
         products -= np.multiply.outer(self.values[rows], self.values[others])
         lengths = np.multiply.outer(self.lengths[rows], self.lengths[others])
-        return np.exp((products / lengths - 1) / tau)
+        return _alike(products / lengths, tau)
 
 
 @dataclass(frozen=True)
@@ -337,6 +339,11 @@ class _Search:
             paths = np.column_stack([paths[state], rows[place]])
             totals = grown.flat[best]
         return paths[0], float(totals[0])
+
+
+def _alike(cosines: ndarray, tau: float) -> ndarray:
+    """What a cosine is worth; of rests of hardly any length, rounding makes it any number."""
+    return np.exp((cosines.clip(-1, 1) - 1) / tau)
 
 
 def _best(scores: ndarray, n: int) -> Int[ndarray, " best"]:

@@ -58,6 +58,8 @@ def align(
         Alignment(n_items=4, nmi=1.0, ari=1.0, purity=1.0, score=3)
     """
     categories = pl.Series(categories)
+    if categories.dtype.is_float():
+        categories = categories.fill_nan(None)
     known = categories.is_not_null().to_numpy()
     if len(known) != len(concepts) or not known.any():
         raise ValueError(

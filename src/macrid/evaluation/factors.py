@@ -173,6 +173,8 @@ def _check(codes: np.ndarray, factors: np.ndarray, *, fewest: int = 2) -> None:
         )
     if not np.isfinite(codes).all():
         raise ValueError("a code is NaN or infinite; leave its row out")
+    if np.isinf(factors).any():
+        raise ValueError("a factor is infinite; make it NaN where it is not known")
     if not (fit := usable(factors)).all():
         raise ValueError(
             f"factors in columns {np.flatnonzero(~fit).tolist()} hardly vary or are hardly known; "
@@ -194,7 +196,9 @@ def _fit(
         raise MissingExtra("scikit-learn", "measure") from error
     known = ~np.isnan(factor)
     binary = len(np.unique(factor[known])) == 2
-    target = (factor > np.min(factor[known])).astype(int) if binary else factor
+    # A number in units of its spread: lasso's coefficients are in the units of what they predict.
+    target = (factor - np.nanmean(factor)) / np.nanstd(factor)
+    target = (factor > np.min(factor[known])).astype(int) if binary else target
     learned, held_out, wanted, hidden = train_test_split(
         codes[known],
         target[known],

@@ -207,7 +207,7 @@ def _leading(
     assert explanation.concepts is not None
     assert explanation.dimensions is not None
     shares = explanation.concepts.filter(item_id=item).select("concept", "share").iter_rows()
-    foremost = explanation.dimensions.filter(item_id=item).row(0, named=True)
-    ends = foremost["low"], foremost["high"]
-    adds = foremost["product"] > 0 and UNNAMED not in ends
-    return [(naming.of(k), share) for k, share in shares], ends if adds else None
+    adds = explanation.dimensions.filter(pl.col("product") > 0, item_id=item)
+    low, high = next(adds.select("low", "high").iter_rows(), (UNNAMED, UNNAMED))
+    ends = None if UNNAMED in (low, high) else (low, high)
+    return [(naming.of(k), share) for k, share in shares], ends

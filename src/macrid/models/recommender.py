@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
@@ -288,7 +289,7 @@ class Recommender(ABC):
             >>> print(macrid.EASE(regularization=1).fit(clicks).explain(["a", "c"], "b"))
             b is carried by a (+0.60), c (+0.20).
         """
-        wanted = self._rows([items] if isinstance(items, str | int) else items)
+        wanted = self._rows([items] if isinstance(items, str | int | np.integer) else items)
         # By name: that module knows models with concepts, and so imports this one.
         explained = import_module("macrid.models.explained")
         return explained.explain(self, history, wanted, on_unknown)

@@ -1,5 +1,6 @@
 """What can be steered of a model with concepts: walks, dials, and lists that follow controls."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -14,7 +15,7 @@ from macrid.control.controls import Controls, DialControl, closest
 from macrid.control.dials import STRENGTH, Dial, Turn, axis, fit_number, fit_term
 from macrid.control.features import Features
 from macrid.control.names import check_number
-from macrid.control.naming import UNNAMED
+from macrid.control.naming import UNNAMED, z_threshold
 from macrid.control.walk import Walk, WalkSettings, beam_walk, probe
 from macrid.errors import ControlError
 from macrid.models.controlled import Steering
@@ -71,11 +72,13 @@ class Steered(Described):
         if not len(rows):
             raise ControlError(f"{self.naming().of(k)} has no other item to walk to")
         vectors, direction = view.vectors[rows], torch.from_numpy(dial.direction)
-        ends, stable = probe(point, vectors, view.prototypes, k, direction)
-        found = beam_walk(point.numpy(), vectors.numpy(), dial.direction, ends, settings)
+        values, value = vectors @ direction, float(point @ direction)
+        ends, stable = probe(point, values, view.prototypes, k, direction)
+        start = point.numpy(), value
+        found = beam_walk(start, vectors.numpy(), values.numpy(), ends, settings)
         assert self.catalogue is not None  # _start has seen to it
         items = self.catalogue[rows.numpy()[found.row]].drop("train_events")
-        return Walk(k, dial.name, float(point @ direction), stable, found, items)
+        return Walk(k, dial.name, value, stable, found, items)
 
     def dial(
         self,
@@ -102,15 +105,19 @@ class Steered(Described):
         if dimension is not None:
             return self._axis(k, dimension)
         assert feature is not None
-        known = self._features()[1]
+        features, known = self._features()
+        term = feature.lower()
+        feature = term if feature not in features.numbers and term in features.terms else feature
         if (k, feature) not in known:
             known[k, feature] = self._fitted(k, feature)
         dial = known[k, feature]
         assert dial.fit is not None
-        if not dial.fit.strength >= STRENGTH:
+        n_tried = self._n_concepts * (len(features.numbers) + len(features.terms))
+        least = max(STRENGTH, z_threshold(n_tried) * dial.fit.chance)
+        if not dial.fit.strength >= least:
             raise ControlError(
                 f"{feature!r} is no dial of {self.naming().of(k)}: on items held out its direction "
-                f"agrees with it by {dial.fit.strength:.2f} only, and {STRENGTH} is the least"
+                f"agrees with it by {dial.fit.strength:.2f} only, and {least:.2f} is the least"
             )
         return dial
 
@@ -187,23 +194,27 @@ class Steered(Described):
         """As `Trained.steering`, with what is asked of concepts."""
         weights, asked = self._weights(controls), super().steering(controls)
         if (weights != 1).any():
-            asked = replace(asked, log_concepts=weights.log())
+            asked = replace(asked, log_concepts=weights.log().float())
         if not controls.dials:
             return asked
         view = self._view()
         turns = tuple(self._turn(dial, view) for dial in controls.dials)
+        if len(different := {turn.dial.key for turn in turns}) < len(turns):
+            raise ControlError(
+                f"{len(turns)} turns are asked of {len(different)} different dials; turn each once"
+            )
         return replace(asked, turns=turns, prototypes=view.prototypes)
 
     def _weights(self, controls: Controls) -> Tensor:
         """Of each concept."""
-        weights = torch.ones(self._n_concepts)
+        weights = torch.ones(self._n_concepts, dtype=torch.float64)  # in which 1e-50 is not 0
         numbers = [self._concept(concept) for concept in controls.concepts]
         if len(set(numbers)) < len(numbers):
             raise ControlError(
                 f"a concept is weighed twice among {', '.join(controls.concepts)}; a number and a "
                 "name may mean the same one"
             )
-        weights[numbers] = torch.tensor(list(controls.concepts.values()))
+        weights[numbers] = torch.tensor([*controls.concepts.values()], dtype=torch.float64)
         return weights
 
     def _turn(self, asked: DialControl, view: "_View") -> Turn:
@@ -219,8 +230,8 @@ class Steered(Described):
         self, start: Any, concept: int | str | None, view: "_View"
     ) -> tuple[Tensor, int, int]:
         """Where a walk starts, in which concept, and the row that it does not lead to."""
-        if isinstance(start, str | int):
-            row = self.items.number(start)
+        if isinstance(start, str | int | np.integer):
+            row = self.items.number(start if isinstance(start, str) else int(start))
             own = int(view.concept[row])
             return view.vectors[row], own if concept is None else self._concept(concept), row
         said = self.read_one(start)[1]
@@ -237,8 +248,8 @@ class Steered(Described):
                 numbers = features.numbers[name][rows]
                 known = np.isfinite(numbers)
                 fit = fit_number(vectors[known], numbers[known])
-            elif name.lower() in features.terms:
-                term = features.terms.index(name.lower())
+            elif name in features.terms:
+                term = features.terms.index(name)
                 fit = fit_term(vectors, features.carried[rows][:, [term]].toarray()[:, 0])
             else:
                 raise ControlError(
@@ -294,8 +305,11 @@ class Steered(Described):
         """Of the weights as they are now."""
         concepts, vectors = self.network.concepts, self._decoder.vectors()
         assert isinstance(concepts, Prototypes)
-        prototypes = unit(concepts.weight) if concepts.items.cosine else concepts.weight.detach()
-        return _View(vectors.detach(), (vectors @ prototypes.T).argmax(1), prototypes)
+        cosine, prototypes = concepts.items.cosine, concepts.weight.detach()
+        prototypes, vectors = unit(prototypes) if cosine else prototypes, vectors.detach()
+        concept = (vectors @ prototypes.T).argmax(1)
+        # People's points are of unit length, and values are compared with theirs.
+        return _View(vectors if cosine else unit(vectors), concept, prototypes)
 
     @property
     def _decoder(self) -> MixtureDecoder:
@@ -306,7 +320,7 @@ class Steered(Described):
 
 @dataclass(frozen=True, eq=False)
 class _View:
-    """Items and prototypes as they are compared, and the nearest prototype of each item."""
+    """Items at unit length, prototypes as they are compared, and each item's nearest of these."""
 
     vectors: Float[Tensor, "item dim"]
     concept: Int[Tensor, " item"]
@@ -319,4 +333,6 @@ class _View:
 
 def _number(asked: int | str) -> int | None:
     """What may be a number of something, as one."""
-    return int(asked) if isinstance(asked, int) or asked.lstrip("+-").isdecimal() else None
+    if isinstance(asked, int | np.integer):
+        return int(asked)
+    return int(asked) if re.fullmatch(r"[+-]?\d{1,9}", asked) else None

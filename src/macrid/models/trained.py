@@ -167,7 +167,10 @@ class Trained(Recommender):
             assert self.catalogue is not None  # they name its items
             seen = torch.from_numpy(self.catalogue["train_events"].to_numpy().copy())
             boost = -controls.popularity * (seen + 1.0).log()
-            boost[self._rows(controls.boost)] += torch.tensor(list(controls.boost.values())).log()
+            factors = torch.tensor(
+                [*controls.boost.values()], dtype=torch.float64
+            )  # 1e-50 is not 0
+            boost[self._rows(controls.boost)] += factors.log().float()
         return Steering(log_boost=boost, diversity=controls.diversity)
 
     @torch.no_grad()

@@ -126,7 +126,7 @@ def strips(found: Findings) -> list[str]:
         "Real items of one concept, from the low end of a dial to its high end, and alike in all "
         "else as far as there are such items. Each walk starts from that one of the concept's "
         f"{STARTS} most popular items from which it goes farthest; its range, in which the "
-        "concept's prototype stays the nearest, is cut into parts "
+        "concept's prototype stays the nearest where there is an item in it, is cut into parts "
         "with equally many items, and a beam search takes one from each (Ma et al., 2019, §2.4). "
         f"Shown are at most {MOST} dimensions, one of each concept: the one with the strongest "
         "name, or that varies most, each after another feature as far as there are."
@@ -158,10 +158,11 @@ def _strip(strip: Strip, titles: dict[Any, str], hue: str) -> str:
         f"</div>{escape(titles[item])}{_known(strip.feature, known)}</li>"
         for item, value, known in zip(walk.items["item_id"], values, strip.values, strict=True)
     )
+    unstable = [] if walk.stable else ["Here the range is all that the concept's items reach."]
     name = called(walk.concept, strip.concept)
     return (
         f'<div class="strip" style="--hue:{hue}"><h3>{escape(name)}, along {escape(strip.dial)}'
-        f"</h3>{''.join(shell.paragraphs([strip.told]))}<ol>{steps}</ol></div>"
+        f"</h3>{''.join(shell.paragraphs([strip.told, *unstable]))}<ol>{steps}</ol></div>"
     )
 
 
