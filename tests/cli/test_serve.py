@@ -53,8 +53,9 @@ def test_a_folder_without_a_model_is_refused(tmp_path, capsys, workers):
 def test_an_address_that_is_taken_is_a_sentence(folder, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert "in use" in refused([folder, "--port", port], capsys, 1)
-        assert "in use" in refused([folder, "--port", 0, "--page-port", port], capsys, 1)
+        assert f"port {port} of 127.0.0.1 is taken" in refused([folder, "--port", port], capsys, 1)
+        words = [folder, "--port", 0, "--page-port", port]
+        assert f"port {port} of 127.0.0.1 is taken" in refused(words, capsys, 1)
 
 
 def test_the_next_port_is_the_pages_or_else_a_free_one():

@@ -156,7 +156,7 @@ def test_neither_people_nor_what_they_had_are_logged(client, caplog):
     client.post("/v1/recommend", {"history": ["0-01", "a-private-item"]})
     client.get("/v1/items/a-private-item")
     assert "private" not in caplog.text
-    assert "GET /v1/users/{user_id:path}/history 200" in caplog.text
+    assert "GET /v1/users/{user_id}/history 200" in caplog.text
 
 
 def test_the_loop_answers_while_the_model_works(client, monkeypatch):

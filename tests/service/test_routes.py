@@ -157,10 +157,10 @@ def test_explain_is_what_python_and_the_command_line_say(client, folder, capsys,
 def test_walk_is_what_the_command_line_says(client, folder, capsys, dimension):
     found = client.post("/v1/walk", {"item_id": "0-07", "dimension": dimension, "steps": 5}).json()
     words = ["walk", folder, "--item", "0-07", "--dimension", dimension, "--steps", 5]
-    assert found == told(words, capsys)
+    assert found == {"unknown": [], **told(words, capsys)}
     found = client.post("/v1/walk", {"history": HISTORY, "concept": 0, "feature": "price"}).json()
     words = ["walk", folder, "--history", ",".join(HISTORY), "--concept", 0, "--dimension", "price"]
-    assert found == told(words, capsys)
+    assert found == {"unknown": [], **told(words, capsys)}
 
 
 def test_concepts_are_what_the_command_line_says(client, folder, capsys):
@@ -199,6 +199,10 @@ class TestItems:
         found = [row["item_id"] for page in pages for row in page]
         assert len({*found}) == len(found) == 30
         assert client.get("/v1/items", params={"page": 99}).json()["items"] == []
+
+    def test_every_word_of_a_query_is_held_in_whatever_order(self, client):
+        found = client.get("/v1/items", params={"query": " 1-07  title "}).json()["items"]
+        assert [row["item_id"] for row in found] == ["1-07"]
 
     def test_a_query_is_text_and_no_pattern(self, client):
         assert client.get("/v1/items", params={"query": ".*"}).json()["total"] == 0
@@ -269,6 +273,19 @@ def test_what_is_not_as_described_is_told_from_what_the_model_cannot_do(client):
     assert refused(client.post("/v1/recommend", {}), 422)
     asked = {"history": [], "controls": {"concepts": {"z": 2}}}
     assert refused(client.post("/v1/recommend", asked), 422)
+
+
+def test_items_that_the_model_does_not_know_are_passed_over_and_named(client):
+    asked = {"history": ["0-01", "old"], "items": ["0-03", "new"], "exclude": ["0-04", "gone"]}
+    found = client.post("/v1/recommend", asked).json()
+    assert [row["item_id"] for row in found["items"]] == ["0-03"]
+    assert found["unknown"] == ["old", "new", "gone"]
+    assert (
+        client.post("/v1/recommend", {"history": ["0-01"], "items": ["new"]}).json()["items"] == []
+    )
+    for field in ("items", "exclude"):
+        strict = {"history": ["0-01"], "on_unknown": "raise", field: ["new"]}
+        assert "'new' is not in the model's" in refused(client.post("/v1/recommend", strict), 404)
 
 
 def test_too_many_dials_are_refused(client):

@@ -26,7 +26,10 @@ def test_a_map_lies_beside_the_store_or_else_beside_the_model():
     assert str(remote) == "runs/m.map.npz"
 
 
-@pytest.mark.parametrize("wrong", [{"workers": 0}, {"rate_limit": 0}, {"timeout": -1}, {"x": 1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"workers": 0}, {"rate_limit": 0}, {"timeout": -1}, {"x": 1}, {"origins": ("shop.example",)}],
+)
 def test_what_cannot_be_is_refused(wrong):
     with pytest.raises(SettingsError):
         ServeSettings.of({"folder": "m", **wrong})

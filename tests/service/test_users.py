@@ -1,10 +1,13 @@
 """Events, histories and saved controls over HTTP."""
 
+import shutil
+
 import pytest
 from sqlalchemy import text
 
 from asking import refused, serving
 from macrid.service.storage.engine import open_engine
+from steerable import steerable
 
 EVENTS = [{"user_id": "ada", "item_id": item} for item in ("0-01", "0-02", "1-04")]
 
@@ -131,6 +134,74 @@ class TestControls:
         assert client.get("/v1/users/ada/controls").json()["block"] == []
 
 
+def test_saved_controls_outlive_the_model_that_they_were_saved_for(folder, tmp_path):
+    """Whose numbers mean nothing to the next one; its names and the items do."""
+    place, saved = (
+        tmp_path / "model",
+        {
+            "concepts": {"0": 3, "bed lamps": 0},
+            "dials": [
+                {"concept": "bed lamps", "feature": "price", "shift": 0.5},
+                {"concept": "bed lamps", "dimension": 2, "shift": 0.5},
+            ],
+            "boost": {"0-03": 2, "0-39": 3},
+            "block": ["0-05"],
+            "popularity": 0.1,
+        },
+    )
+    shutil.copytree(folder, place)
+    with serving(place, tmp_path / "s.sqlite") as client:
+        client.post("/v1/events", {"events": EVENTS})
+        assert client.put("/v1/users/ada/controls", saved).status_code == 200
+        asked = {"user_id": "ada", "k": 50}
+        first = client.post("/v1/recommend", asked).json()
+        assert first["left_out"] == []
+        (place / "names.json").write_text('{"concepts": {"1": "bed lamps"}}')
+        assert client.post("/v1/admin/reload").json()["changed"]
+        assert client.post("/v1/recommend", asked).json() == first  # names are no other model
+        shutil.rmtree(place)
+        other = steerable(30, seed=1)
+        other.name_concept(2, "Bed Lamps")
+        other.save(place)
+        assert client.post("/v1/admin/reload").json()["changed"]
+        then = client.post("/v1/recommend", asked).json()
+        kept = {
+            "concepts": {"bed lamps": 0},
+            "dials": saved["dials"][:1],
+            "boost": {"0-03": 2},
+            "block": ["0-05"],
+            "popularity": 0.1,
+        }
+        assert (
+            then["items"]
+            == client.post("/v1/recommend", asked | {"controls": kept}).json()["items"]
+        )
+        assert [said.split(":")[0] for said in then["left_out"]] == [
+            "the weight of concept 0",
+            "the dial 2 of concept bed lamps",
+            "boost of 1 items",
+        ]
+        assert client.get("/v1/users/ada/controls").json()["boost"] == saved["boost"]
+
+
+def test_an_id_may_have_lines(client):
+    events = [{"user_id": "a\nb/c", "item_id": "0-03", "timestamp": 5}]
+    assert client.post("/v1/events", {"events": events}).json()["added"] == 1
+    found = client.get("/v1/users/a%0Ab%2Fc/history").json()["events"]
+    assert [event["item_id"] for event in found] == ["0-03"]
+
+
+def test_a_walk_from_somebodys_history_passes_over_what_is_not_known(client):
+    events = [{"user_id": "kim", "item_id": item} for item in ("0-03", "gone")]
+    client.post("/v1/events", {"events": events})
+    asked = {"concept": 0, "dimension": 4}
+    found = client.post("/v1/walk", {"user_id": "kim", **asked}).json()
+    assert found["unknown"] == ["gone"]
+    assert found["items"] == client.post("/v1/walk", {"history": ["0-03"], **asked}).json()["items"]
+    nothing = client.post("/v1/walk", {"history": ["gone"], **asked})
+    assert "history is empty" in refused(nothing, 422)
+
+
 def test_histories_come_from_the_operators_own_table(folder, tmp_path):
     theirs = f"sqlite:///{tmp_path / 'theirs.sqlite'}"
     engine = open_engine(theirs)
@@ -143,3 +214,7 @@ def test_histories_come_from_the_operators_own_table(folder, tmp_path):
     with serving(folder, tmp_path / "store.sqlite", **asked) as client:
         assert listed(client, user_id=7) == listed(client, history=["1-04", "0-01"])
         assert client.post("/v1/recommend", {"user_id": "nobody"}).json()["popular"] is True
+        found = client.get("/v1/users/7/history").json()
+        assert found == {"user_id": "7", "events": [{"item_id": "1-04"}, {"item_id": "0-01"}]}
+        said = refused(client.post("/v1/events", {"events": EVENTS}), 409)
+        assert "write them to the table that it reads" in said

@@ -118,16 +118,16 @@ def serve(
         return
     with bind(host, port) as listening, ExitStack() as beside:
         shown, port = f"[{host}]" if ":" in host else host, listening.getsockname()[1]
-        note(f"serving {folder} at http://{shown}:{port} (Ctrl-C ends it)")
+        said = [f"serving {folder} at http://{shown}:{port} (Ctrl-C ends it)"]
         keys = read_keys(api_key_file)
         if page_wanted(page, page_port, keys):
             found = beside.enter_context(bind_page(host, port, page_port))
             at = found.getsockname()[1]
             settings = settings.model_copy(update={"page_port": at})
-            note(f"the page is at http://{shown}:{at}")
+            said.append(f"the page is at http://{shown}:{at}")
             nearby = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(shown, shown)
             beside.enter_context(launch.running(f"http://{nearby}:{port}", found, keys))
-        run(settings, listening)
+        run(settings, listening, lambda: [note(line) for line in said])
 
 
 def page_wanted(page: bool | None, port: int | None, keys: list[str]) -> bool:
@@ -160,7 +160,7 @@ def bind_page(host: str, port: int, wanted: int | None) -> socket.socket:
 
     try:
         return bind(host, min(port + 1, 65535) if wanted is None else wanted)
-    except OSError:
+    except (OSError, SettingsError):
         if wanted is not None:
             raise
         return bind(host, 0)

@@ -17,6 +17,7 @@ from macrid.models.people import fold_in
 from macrid.models.recommender import Recommender
 from macrid.models.steered import Steered
 from macrid.service.holder import Serving
+from macrid.service.saved import Followed
 from macrid.service.wire import Explain, Recommend, Walk
 
 Answer = dict[str, Any]
@@ -30,20 +31,20 @@ class Wanted:
         serving: The model that makes it.
         history: Of the person.
         asked: All else.
-        controls: Those asked for, or those saved.
+        controls: Those asked for, or those saved as far as the model can follow them.
     """
 
     serving: Serving
     history: list[Any]
     asked: Recommend
-    controls: Controls
+    controls: Followed
 
     @property
     def plain(self) -> bool:
         """Whether it is like everybody's, so that it can be made together with theirs."""
         asked = self.asked
         wishes = asked.items is not None or asked.exclude or asked.explain
-        return not wishes and self.controls == Controls()
+        return not wishes and self.controls.controls == Controls()
 
 
 def recommend(wanted: Sequence[Wanted]) -> list[Answer]:
@@ -70,10 +71,14 @@ def recommend(wanted: Sequence[Wanted]) -> list[Answer]:
 def recommend_one(wanted: Wanted) -> Answer:
     """A list with wishes."""
     serving, asked = wanted.serving, wanted.asked
-    ready = serving.model.ready(
-        like=serving.ready, items=asked.items, exclude=asked.exclude, controls=wanted.controls
+    model, few = serving.model, asked.items
+    ready = model.ready(
+        like=serving.ready,
+        items=None if few is None else _known(model, few),
+        exclude=_known(model, asked.exclude),
+        controls=wanted.controls.controls,
     )
-    people = fold_in({0: wanted.history}, serving.model.items, "ignore")
+    people = fold_in({0: wanted.history}, model.items, "ignore")
     lists = pl.concat(ready.lists(people, asked.k, include_seen=asked.include_seen))
     answer = _list(_rows(_titled(lists, serving))[0], wanted, int(people[1].lengths[0]))
     if asked.explain and answer["items"]:
@@ -116,7 +121,9 @@ def explain(serving: Serving, history: list[Any], asked: Explain) -> Answer:
 
 def walk(serving: Serving, start: Any, asked: Walk) -> Answer:
     """Items along one aspect."""
-    model = _steered(serving.model)
+    model, unknown = _steered(serving.model), []
+    if asked.item_id is None:
+        unknown, start = _unknown(serving.model, start), _known(serving.model, start)
     along: dict[str, Any] = {"dimension": asked.dimension, "feature": asked.feature}
     if asked.feature is None and asked.dimension is not None:
         along = model.aspect(str(asked.dimension))  # by its number, an end's name, or a feature's
@@ -128,7 +135,7 @@ def walk(serving: Serving, start: Any, asked: Walk) -> Answer:
         beam=asked.beam,
         gamma=asked.gamma,
     )
-    return {"model": model.name, **found.to_dict()}
+    return {"model": model.name, "unknown": unknown, **found.to_dict()}
 
 
 def concepts(serving: Serving, top: int, dimensions: int) -> Answer:
@@ -158,12 +165,12 @@ def check_controls(serving: Serving, controls: Controls) -> None:
 
 
 def items(serving: Serving, query: str, page: int, size: int) -> Answer:
-    """Items whose title or id holds a text, whatever the case; the most popular first."""
+    """Items whose title or id holds every word, whatever the case; the most popular first."""
     catalogue = serving.catalogue
-    if query:
-        texts = [name for name in ("item_id", "title") if name in catalogue.columns]
-        lower = [pl.col(name).cast(pl.String).str.to_lowercase() for name in texts]
-        held = [text.str.contains(query.lower(), literal=True) for text in lower]
+    texts = [name for name in ("item_id", "title") if name in catalogue.columns]
+    lower = [pl.col(name).cast(pl.String).str.to_lowercase() for name in texts]
+    for word in query.lower().split():
+        held = [text.str.contains(word, literal=True) for text in lower]
         catalogue = catalogue.filter(pl.any_horizontal(held))
     ordered = catalogue.sort("train_events", descending=True, maintain_order=True)
     some = ordered.slice((page - 1) * size, size)
@@ -203,13 +210,15 @@ def _rows(lists: pl.DataFrame) -> dict[int, list[Answer]]:
 
 def _list(rows: list[Answer], wanted: Wanted, known: int) -> Answer:
     """One person's list with what has to be told beside it; so many of the items are known."""
-    model, history = wanted.serving.model, wanted.history
+    model, history, asked = wanted.serving.model, wanted.history, wanted.asked
     everything = known == len({str(item) for item in history})
+    unknown = [] if everything else _unknown(model, history)
     return {
         "model": model.name,
         "items": rows,
-        "unknown": [] if everything else _unknown(model, history),
+        "unknown": [*unknown, *_unknown(model, [*(asked.items or ()), *asked.exclude])],
         "popular": not known,
+        "left_out": list(wanted.controls.left_out),
     }
 
 
@@ -221,10 +230,16 @@ def _titled(lists: pl.DataFrame, serving: Serving) -> pl.DataFrame:
     return lists.with_columns(title=serving.titles[rows])
 
 
-def _unknown(model: Recommender, history: Sequence[Any]) -> list[Any]:
-    """The items of a history that the model does not know."""
-    rows = model.items.numbers(history).tolist()
-    return [had for had, row in zip(history, rows, strict=True) if row < 0]
+def _known(model: Recommender, items: Sequence[Any]) -> list[Any]:
+    """Of some items, those that the model knows."""
+    rows = model.items.numbers(items).tolist()
+    return [item for item, row in zip(items, rows, strict=True) if row >= 0]
+
+
+def _unknown(model: Recommender, items: Sequence[Any]) -> list[Any]:
+    """And those that it does not."""
+    rows = model.items.numbers(items).tolist()
+    return [item for item, row in zip(items, rows, strict=True) if row < 0]
 
 
 def _described(model: Recommender) -> Described:

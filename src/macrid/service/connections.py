@@ -7,10 +7,12 @@ uvicorn's supervisor would restart them, and close connections that clients mean
 """
 
 import asyncio
+import errno
 import os
 import signal
 import socket
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -19,6 +21,7 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors.multiprocess import Multiprocess
 
+from macrid.errors import SettingsError
 from macrid.service.app import create_app
 from macrid.service.metrics import SHARED
 from macrid.service.settings import ServeSettings
@@ -107,20 +110,31 @@ def bind(host: str, port: int) -> socket.socket:
     """The socket that requests come to.
 
     Raises:
-        OSError: If the address is taken, or none of this machine's.
+        SettingsError: If the port is taken.
+        OSError: If the address is none of this machine's, or may not be used.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    try:
+        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise SettingsError(
+                f"port {port} of {host} is taken; name another one, or 0 for any that is free"
+            ) from error
+        raise
     listening.set_inheritable(True)
     return listening
 
 
-def serve(settings: ServeSettings, listening: socket.socket) -> None:
+def serve(
+    settings: ServeSettings, listening: socket.socket, begun: Callable[[], object] = lambda: None
+) -> None:
     """Answer requests until SIGTERM or SIGINT, then finish what has begun.
 
     Args:
         settings: Of the service.
         listening: From `bind`.
+        begun: Called when the model and the store are there.
 
     Raises:
         ArtifactError: If there is no model to serve.
@@ -129,6 +143,7 @@ def serve(settings: ServeSettings, listening: socket.socket) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is somebody to tell
     try:
         app = create_app(settings)  # here in any case: its refusals reach whoever started it
+        begun()
         if settings.workers == 1:
             Server(_config(app, settings)).run(sockets=[listening])
         else:

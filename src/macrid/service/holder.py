@@ -27,6 +27,7 @@ class Serving:
         model: From the folder.
         ready: It, prepared for lists without wishes.
         digest: Of the folder.
+        learned: Of what was learned alone, whatever names were given since.
         catalogue: All that is known of the items, the most probable concept included.
         titles: Of the items in row order, if they have some.
         said: Of concepts, so as not to look for the same twice.
@@ -35,12 +36,13 @@ class Serving:
     model: Recommender
     ready: Ready
     digest: str
+    learned: str
     catalogue: pl.DataFrame
     titles: pl.Series | None
     said: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, model: Recommender, digest: str) -> "Serving":
+    def of(cls, model: Recommender, digest: str, learned: str) -> "Serving":
         """Prepare a model, so that the first to ask waits no longer than others."""
         assert model.catalogue is not None
         catalogue = model.catalogue
@@ -48,7 +50,7 @@ class Serving:
         titles = catalogue["title"].cast(pl.String) if titled else None
         if isinstance(model, Described) and "concept" not in catalogue.columns:
             catalogue = catalogue.with_columns(concept=model.concepts().assignments["concept"])
-        serving = cls(model, model.ready(), digest, catalogue, titles)
+        serving = cls(model, model.ready(), digest, learned, catalogue, titles)
         first = model.items.ids[:1].to_list()
         serving.ready.recommend({"": first}, 1, on_unknown="ignore")
         if isinstance(model, Described):
@@ -105,14 +107,14 @@ class Holder:
                     raise
                 continue
             if _digest(self.folder) == before:
-                return Serving.of(model, before)
+                return Serving.of(model, before, _digest(self.folder, "config.json"))
         raise ArtifactError(f"{self.folder} is being written all the time; reload when it is done")
 
 
-def _digest(folder: Path) -> str:
+def _digest(folder: Path, *names: str) -> str:
     """Of the files that say what is in the folder: the configuration has digests of the others."""
     found = hashlib.sha256()
-    for name in ("config.json", "names.json"):
+    for name in names or ("config.json", "names.json"):
         path = folder / name
         try:
             found.update(path.read_bytes() if path.is_file() else b"")

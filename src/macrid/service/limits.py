@@ -102,7 +102,7 @@ class Gate:
 
     def _log(self, scope: Scope, status: int, seconds: float) -> None:
         """Route, status and time; never an address with an id in it."""
-        route, method = getattr(scope.get("route"), "path", "(none)"), scope["method"]
+        route, method = getattr(scope.get("route"), "path_format", "(none)"), scope["method"]
         method = method if method in _METHODS else "(other)"
         self.metrics.answered(method, route, status, seconds)
         _LOG.info("%s %s %d %.1f ms", method, route, status, 1000 * seconds)

@@ -115,7 +115,8 @@ def _finding(finding: Mapping[str, Any]) -> tuple[str, str]:
         case "extra_forbidden":
             return "", f"there is no {place!r} here; see /openapi.json"
         case "json_invalid":
-            return "", f"the body is no JSON: {finding['ctx']['error']}"
+            said = finding["ctx"]["error"]
+            return "", f"the body is no JSON, which is UTF-8 and has finite numbers alone: {said}"
         case "value_error" if place in ("", "controls"):  # a sentence of the library's own
             return "", message.removeprefix("Value error, ")
         case "missing" | "model_attributes_type" | "model_type" if not place:

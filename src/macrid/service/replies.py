@@ -33,7 +33,12 @@ class Recommended(BaseModel):
 
     model: str
     items: list[Listed]
-    unknown: Annotated[list[Id], Field(description="items of the history that are not known")]
+    unknown: Annotated[
+        list[Id], Field(description="items of the request that the model does not know")
+    ]
+    left_out: Annotated[
+        list[str], Field(description="saved controls that the model that is served cannot follow")
+    ]
     popular: Annotated[
         bool, Field(description="nothing was known of the person: these are the most popular items")
     ]
@@ -89,6 +94,9 @@ class Walked(Row):
     range: list[float]
     stable: bool
     items: list[Row]
+    unknown: Annotated[
+        list[Id], Field(description="items of the history that the model does not know")
+    ]
 
 
 class ConceptsFound(Row):

@@ -23,9 +23,10 @@ async def recommend(asked: wire.Recommend, service: Behind) -> Response:
     """The best items for a person, known to the model or not: a history is enough."""
     serving = service.holder.current
     history = await history_of(service, asked.history, asked.user_id)
-    controls = await controls_of(service, asked.controls, asked.user_id)
+    controls = await controls_of(service, serving, asked.controls, asked.user_id)
     if asked.on_unknown == "raise":
-        await service.room.do(answers.need_known, serving.model, history)
+        named = [*history, *(asked.items or ()), *asked.exclude]
+        await service.room.do(answers.need_known, serving.model, named)
     wanted = answers.Wanted(serving, history, asked, controls)
     if wanted.plain:
         return answer(await service.lists.do(wanted))
@@ -115,12 +116,12 @@ async def place(asked: wire.Place, service: Behind) -> Response:
     """Where a person's components stand on the map: among the items that they are nearest to."""
     plane = await _plane(service)
     history = await history_of(service, asked.history, asked.user_id)
-    controls = await controls_of(service, asked.controls, asked.user_id)
-    found = await service.room.do(mapping.components, plane, history, controls)
+    controls = await controls_of(service, plane.serving, asked.controls, asked.user_id)
+    found = await service.room.do(mapping.components, plane, history, controls.controls)
     return answer({"model": plane.serving.model.name, "components": found})
 
 
-@router.get("/items/{item_id:path}", response_model=replies.Row, responses=documented("item", 404))
+@router.get("/items/{item_id:any}", response_model=replies.Row, responses=documented("item", 404))
 async def item(service: Behind, item_id: ItemId) -> Response:
     """All that is known of an item."""
     serving = service.holder.current

@@ -1,12 +1,15 @@
 """How a service runs: what it serves, where it keeps things, and what it puts up with."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from macrid.training.settings import Settings
+
+_ORIGIN = re.compile(r"\*|https?://[^/\s]+")
 
 
 class ServeSettings(Settings):
@@ -50,6 +53,14 @@ class ServeSettings(Settings):
     page_port: Annotated[
         int | None, Field(ge=1, le=65535, description="where the page is, for whoever opens /")
     ] = None
+
+    @field_validator("origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin, as https://shop.example or * are")
+        return origins
 
     @property
     def store_url(self) -> str:

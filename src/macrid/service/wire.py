@@ -88,7 +88,7 @@ class Recommend(Person):
     include_seen: Annotated[bool, Field(description="list what the person had, too")] = False
     on_unknown: Annotated[
         Literal["ignore", "raise"],
-        Field(description="unknown items of the history: named in the answer, or refused"),
+        Field(description="unknown items of the request: named in the answer, or refused"),
     ] = "ignore"
     controls: Annotated[
         Asked | None,

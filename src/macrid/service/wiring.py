@@ -7,12 +7,24 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 from pydantic_core import from_json, to_json
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.responses import Response
 
 from macrid.control.controls import Controls
+from macrid.service.holder import Serving
+from macrid.service.saved import Followed, followed
 from macrid.service.state import Service
 from macrid.service.storage.store import MOST
 from macrid.service.wire import Id
+
+
+class AnyText(PathConvertor):
+    """A part of an address that may be any text: ids have slashes, and lines."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("any", AnyText())
 
 
 class StrictRequest(Request):
@@ -59,8 +71,13 @@ async def history_of(service: Service, history: list[Id] | None, user_id: Id | N
     return await service.storing.do(service.histories.items, str(user_id), MOST)
 
 
-async def controls_of(service: Service, asked: Controls | None, user_id: Id | None) -> Controls:
+async def controls_of(
+    service: Service, serving: Serving, asked: Controls | None, user_id: Id | None
+) -> Followed:
     """What is asked of a list: as said, or as saved."""
     if asked is not None or user_id is None:
-        return asked or Controls()
-    return await service.storing.do(service.store.controls, str(user_id)) or Controls()
+        return Followed(asked or Controls())
+    saved = await service.storing.do(service.store.controls, str(user_id))
+    if saved is None:
+        return Followed(Controls())
+    return await service.room.do(followed, serving, *saved)

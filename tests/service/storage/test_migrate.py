@@ -1,13 +1,16 @@
 import threading
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
-from macrid.service.storage.engine import open_engine
+from macrid.control.controls import Controls
+from macrid.service.storage.engine import open_engine, using
 from macrid.service.storage.errors import StoreError
-from macrid.service.storage.migrate import VERSION_TABLE, current, migrate
+from macrid.service.storage.migrate import VERSION_TABLE, _config, current, migrate
+from macrid.service.storage.store import Store
 from macrid.service.storage.tables import Base
 
 
@@ -24,7 +27,17 @@ def test_migrations_make_the_tables_that_the_code_reads(engine):
         options = {"version_table": VERSION_TABLE}
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, Base.metadata) == []
-        assert current(connection) == "1"
+        assert current(connection) == "2"
+
+
+def test_what_an_older_macrid_kept_is_still_there(engine, url):
+    with using(engine, writes=True) as connection:
+        command.upgrade(_config(connection), "1")
+        row = "INSERT INTO macrid_controls VALUES ('ada', '{\"diversity\": 0.5}', 1.0)"
+        connection.execute(text(row))
+    store = Store(url)
+    assert store.controls("ada") == (Controls(diversity=0.5), None)
+    store.close()
 
 
 def test_other_peoples_tables_are_left_alone(engine):

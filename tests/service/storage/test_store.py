@@ -106,10 +106,10 @@ class TestIdempotency:
 class TestControls:
     def test_are_what_was_saved_last(self, store):
         assert store.controls("ada") is None
-        store.save_controls("ada", Controls(diversity=0.2))
+        store.save_controls("ada", Controls(diversity=0.2), "first")
         last = Controls.of({"concepts": {"bags": 2}, "block": ["a", 7], "diversity": 0.3})
-        store.save_controls("ada", last)
-        assert store.controls("ada") == last
+        store.save_controls("ada", last, "second")
+        assert store.controls("ada") == (last, "second")
         assert store.controls("bob") is None
 
 

@@ -123,24 +123,23 @@ class Store:
         """What somebody had, newest first, each once."""
         return list(dict.fromkeys(event.item_id for event in self.history(user_id, limit)))
 
-    def save_controls(self, user_id: str, controls: Controls) -> None:
-        """Keep what somebody asks of every list, in place of what they asked before."""
-        kept = {"controls": controls.model_dump_json(), "updated": time.time()}
+    def save_controls(self, user_id: str, controls: Controls, model: str) -> None:
+        """Keep what somebody asks of a model's lists, in place of what they asked before."""
+        kept = {"controls": controls.model_dump_json(), "model": model, "updated": time.time()}
         with using(self.engine, writes=True) as connection:
             row = self._insert(connection)(ControlsRow).values(user_id=user_id, **kept)
             connection.execute(row.on_conflict_do_update(index_elements=["user_id"], set_=kept))
 
-    def controls(self, user_id: str) -> Controls | None:
-        """What somebody asks of every list; None if they never said.
+    def controls(self, user_id: str) -> tuple[Controls, str | None] | None:
+        """What somebody asks of every list, and of which model; None if they never said.
 
         Raises:
             ControlError: If a newer macrid has saved what this one does not know.
         """
         with using(self.engine) as connection:
-            found = connection.scalar(
-                select(ControlsRow.controls).where(ControlsRow.user_id == user_id)
-            )
-        return None if found is None else Controls.of_json(found)
+            asked = select(ControlsRow.controls, ControlsRow.model)
+            found = connection.execute(asked.where(ControlsRow.user_id == user_id)).first()
+        return None if found is None else (Controls.of_json(found.controls), found.model)
 
     def forget_keys(self) -> None:
         """Those of requests that nobody will repeat any more."""

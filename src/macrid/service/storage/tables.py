@@ -62,4 +62,5 @@ class ControlsRow(Base):
 
     user_id: Mapped[str] = mapped_column(String(256), primary_key=True)
     controls: Mapped[str] = mapped_column(Text)
+    model: Mapped[str | None] = mapped_column(String(64))
     updated: Mapped[float] = mapped_column(Double)
