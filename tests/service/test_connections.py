@@ -186,12 +186,24 @@ def test_two_processes_give_the_same_answers_reload_together_and_replace_who_die
             break
         time.sleep(0.1)
     assert concept_names() == {"sacks"}
-    os.kill(children[0], signal.SIGKILL)
-    for _ in range(300):
-        now = _children(served.process.pid)
-        if len(now) == 2 and children[0] not in now:
-            break
-        time.sleep(0.1)
+    acknowledged, names = [], ["ada", "bob"]
+    with crowd(2) as (threads, until):
+        for name in names:
+            threads.submit(write_on, served.url, name, until, acknowledged)
+        await_more(acknowledged, 10)
+        os.kill(children[0], signal.SIGKILL)
+        began = time.monotonic()
+        await_more(acknowledged, 10)  # by the other one
+        for _ in range(300):
+            now = _children(served.process.pid)
+            if len(now) == 2 and children[0] not in now:
+                break
+            time.sleep(0.1)
+        print(f"another process after {time.monotonic() - began:.1f} s")  # noqa: T201
+        await_more(acknowledged, 10)
+    there = kept(f"sqlite:///{tmp_path / 's.sqlite'}", names)
+    assert {*acknowledged} <= {*there}
+    assert len(there) == len({*there})
     assert answers() == first
     counted = ask("GET", f"{served.url}/metrics").text
     assert 'macrid_requests_total{method="POST",route="/v1/recommend",status="200"}' in counted
