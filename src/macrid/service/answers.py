@@ -200,10 +200,11 @@ def item(serving: Serving, item_id: Any) -> Answer:
 
 def _rows(lists: pl.DataFrame) -> dict[int, list[Answer]]:
     """The rows of each person; of a person without any, none."""
-    columns = lists.drop("user_id").to_dict(as_series=False)
+    columns = lists.to_dict(as_series=False)
+    people = columns.pop("user_id")
     places = zip(*columns.values(), strict=True)
     rows: dict[int, list[Answer]] = defaultdict(list)
-    for person, place in zip(lists["user_id"].to_list(), places, strict=True):
+    for person, place in zip(people, places, strict=True):
         rows[person].append(dict(zip(columns, place, strict=True)))
     return rows
 
@@ -212,11 +213,11 @@ def _list(rows: list[Answer], wanted: Wanted, known: int) -> Answer:
     """One person's list with what has to be told beside it; so many of the items are known."""
     model, history, asked = wanted.serving.model, wanted.history, wanted.asked
     everything = known == len({str(item) for item in history})
-    unknown = [] if everything else _unknown(model, history)
+    named = [*([] if everything else history), *(asked.items or ()), *asked.exclude]
     return {
         "model": model.name,
         "items": rows,
-        "unknown": [*unknown, *_unknown(model, [*(asked.items or ()), *asked.exclude])],
+        "unknown": _unknown(model, named) if named else [],
         "popular": not known,
         "left_out": list(wanted.controls.left_out),
     }
