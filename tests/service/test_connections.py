@@ -353,10 +353,14 @@ def test_a_service_that_is_stopped_finishes_what_it_has_begun(served):
     clients = [httpx.Client(base_url=served.url, verify=PLAIN, timeout=60) for _ in range(8)]
     for client in clients:
         client.get("/health/live")
+    late = socket.create_connection(("127.0.0.1", served.port), timeout=30)
     with ThreadPoolExecutor(8) as threads:
         some = [threads.submit(client.post, "/v1/explain", json=asked) for client in clients]
         time.sleep(0.1)
         served.process.terminate()
+        late.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")  # it was on its way
+        assert last_words(late).startswith(b"HTTP/1.1 200 ")
+        late.close()
         answers = []
         for one in some:
             with suppress(httpx.TransportError):  # it had not begun

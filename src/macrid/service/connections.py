@@ -29,6 +29,7 @@ from macrid.service.settings import ServeSettings
 _CONNECTIONS = 1_000  # of a process; more are told to come later
 _BACKLOG = 2_048
 _HEAD = 1 << 16  # bytes of a request's head
+_MOMENT = 0.5  # seconds
 _FORM = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
 LOGGING = {
     "version": 1,
@@ -71,6 +72,10 @@ class TimedProtocol(HttpToolsProtocol):
         if self._late is not None:
             self._late.cancel()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Close in a moment: a request may be on its way, to which nobody would answer."""
+        self.loop.call_later(_MOMENT, super().shutdown)
 
     def _watch(self) -> None:
         """Keep the time while a head is awaited, from when that began."""
