@@ -4,10 +4,12 @@ Item ``"1-07"`` is the eighth of group 1, so that the right answer can be read o
 of each kind is fitted on the same world, once for all tests, which must leave it as it is.
 """
 
+from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
 import polars as pl
+import pytest
 
 import macrid
 from macrid.data.interactions import Interactions
@@ -18,24 +20,24 @@ from macrid.models.recommender import Recommender
 SMALL = {
     "macridvae": (
         {"n_dims": 8, "n_concepts": 2},
-        {"epochs": 15, "batch_size": 20, "learning_rate": 0.03},
+        {"epochs": 10, "batch_size": 20, "learning_rate": 0.04},
     ),
     "multvae": (
         {"hidden": [32], "n_dims": 8},
-        {"epochs": 30, "batch_size": 20, "learning_rate": 0.01},
+        {"epochs": 10, "batch_size": 20, "learning_rate": 0.03},
     ),
-    "multdae": ({"n_dims": 16}, {"epochs": 30, "batch_size": 20, "learning_rate": 0.01}),
+    "multdae": ({"n_dims": 16}, {"epochs": 10, "batch_size": 20, "learning_rate": 0.03}),
     "vamp": (
         {"hidden": 32, "n_dims": 8, "n_pseudo": 20},
-        {"epochs": 12, "batch_size": 20, "learning_rate": 0.01},
+        {"epochs": 6, "batch_size": 20, "learning_rate": 0.02},
     ),
     "hvamp": (
         {"hidden": 32, "n_dims": 8, "n_pseudo": 20},
-        {"epochs": 12, "batch_size": 20, "learning_rate": 0.01},
+        {"epochs": 6, "batch_size": 20, "learning_rate": 0.02},
     ),
     "recvae": (
         {"hidden": 32, "n_layers": 3, "n_dims": 8},
-        {"epochs": 6, "batch_size": 20, "learning_rate": 0.01},
+        {"epochs": 3, "batch_size": 20, "learning_rate": 0.02},
     ),
     "ease": ({"regularization": 10.0}, {}),
     "popularity": ({}, {}),
@@ -89,6 +91,11 @@ def share_in_the_right_group(lists: pl.DataFrame) -> float:
 def split() -> Split:
     """The world of two groups, 20 people of it held out for validation and 20 for testing."""
     return macrid.hold_out_users(groups(), n_users=20)
+
+
+def by_worker(names: Iterable[str]) -> list:
+    """Parameters: models by name, all tests of one on one worker, where it is fitted once."""
+    return [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
 
 
 @cache

@@ -10,6 +10,9 @@ import macrid
 from macrid.cli.app import run
 from planted import fitted
 
+# One worker, as what is shared takes seconds.
+pytestmark = pytest.mark.xdist_group("describe commands")
+
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
@@ -26,7 +29,7 @@ def saved(tmp_path_factory):
     )
     clicks = macrid.read(pl.DataFrame(events, schema=["user", "item"], orient="row"), items=items)
     model = macrid.MacridVAE(n_concepts=3, n_dims=8)
-    model.fit(clicks, epochs=25, batch_size=15, learning_rate=0.02)
+    model.fit(clicks, epochs=5, batch_size=15, learning_rate=0.05)
     folder = tmp_path_factory.mktemp("models") / "model"
     model.save(folder)
     return folder

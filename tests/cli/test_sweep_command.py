@@ -59,7 +59,7 @@ def test_stopped_by_hand_it_says_how_to_go_on(log, tmp_path, capsys):
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=stop, daemon=True).start()
-    words = ["sweep", str(log), "--out", str(out), "--concepts", "2", *QUICK[:-1], "900"]
+    words = ["sweep", str(log), "--out", str(out), "--concepts", "2", *QUICK[:-1], "99"]
     assert run(words) == 130
     told = capsys.readouterr().err
     assert f"finished trainings are kept in {out}; the same command goes on" in told

@@ -104,27 +104,6 @@ class TestAWholeSearch:
         assert "begun with other beta (it had beta 0.1 | 0.2 | 0.5)" in capsys.readouterr().err
 
 
-def test_killed_and_started_again_it_goes_on(log, tmp_path):
-    out = tmp_path / "killed"
-    command = words(log, out, 3, "--epochs", "12", "--no-test")
-    with begin(command) as process:
-        wait(out, after=1)
-        process.kill()
-        process.wait()
-    assert process.returncode == -signal.SIGKILL
-    before = trials(out)
-    assert tomllib.loads((out / "best.toml").read_text())["model"] == "macridvae"
-    assert run(command) == 0
-    found = trials(out)
-    assert found["value"][: len(before)].to_list() == before["value"].to_list()
-    assert found["state"].to_list().count("failed") == 1
-    assert len(found) == 4
-    dead = found.filter(state="failed").row(0, named=True)
-    assert dead["reason"] == "its process was killed"
-    tried = found.drop("number", "state", "value", "seconds", "reason").rows()
-    assert tried.count(tried[dead["number"]]) == 2
-
-
 def running(out, after):
     """Whether a trial that is not one of the first has reported an epoch and is under way."""
     try:
@@ -145,22 +124,34 @@ def wait(out, after):
         time.sleep(0.02)
 
 
-def test_two_processes_share_a_search(log, tmp_path, capsys):
-    out = tmp_path / "shared"
-    command = words(log, out, 4, "--epochs", "12", "--no-test")
-    with begin(command) as process:
+def test_two_processes_share_a_search_and_after_one_was_killed_it_goes_on(log, tmp_path, capsys):
+    out, more = tmp_path / "shared", ("--epochs", "12", "--no-test")
+    with begin(words(log, out, 99, *more)) as process:
         wait(out, after=0)
-        assert run(command) == 0  # the other process is this one
-        said = [process.communicate(timeout=120)[1], capsys.readouterr().err]
-    assert process.returncode == 0, said
-    found = trials(out)
-    assert len(found) in (4, 5)  # both may have begun the last one
-    assert set(found["state"]) <= {"complete", "pruned"}
-    assert found["learning_rate"].n_unique() == len(found)
+        assert run(words(log, out, 4, *more)) == 0  # the other process is this one
+        shared = trials(out)
+        wait(out, after=len(shared))
+        process.kill()
+        said = [process.communicate()[1], capsys.readouterr().err]
+    assert process.returncode == -signal.SIGKILL
+    assert set(shared["state"]) <= {"complete", "pruned"}
     lines = [sum(line.startswith("trial ") for line in text.splitlines()) for text in said]
-    assert all(lines)
-    assert sum(lines) == len(found)
+    assert all(lines), said
+    assert lines[1] < 4 <= sum(lines)
     assert json.loads((out / "result.json").read_text())["test"] is None
+    assert tomllib.loads((out / "best.toml").read_text())["model"] == "macridvae"
+
+    before = trials(out)
+    assert run(words(log, out, len(before) + 1, *more)) == 0
+    found = trials(out)
+    assert found["value"][: len(before)].to_list() == before["value"].to_list()
+    assert found["state"].to_list().count("failed") == 1
+    assert len(found) == len(before) + 2
+    dead = found.filter(state="failed").row(0, named=True)
+    assert dead["reason"] == "its process was killed"
+    tried = found.drop("number", "state", "value", "seconds", "reason").rows()
+    assert tried.count(tried[dead["number"]]) == 2
+    assert found["learning_rate"].n_unique() == len(found) - 1
 
 
 def test_ctrl_c_keeps_what_was_found(log, tmp_path, capsys):

@@ -17,6 +17,9 @@ from macrid.evaluation.comparison import summarise
 from macrid.evaluation.significance import paired_differences
 from planted import groups, split
 
+# One worker, as what is shared takes seconds.
+pytestmark = pytest.mark.xdist_group("compare")
+
 DAE = Contender("small", "multdae", {"n_dims": 8}, {"epochs": 3, "batch_size": 40})
 # Its first step takes the weights to where no loss is finite.
 WILD = Contender("wild", "multdae", {"n_dims": 8}, {"epochs": 9, "learning_rate": 1e30})

@@ -2,6 +2,8 @@
 
 import inspect
 import math
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -10,7 +12,7 @@ import torch
 
 import macrid
 from macrid.data.interactions import Interactions
-from macrid.data.splits import HeldOut
+from macrid.data.splits import HeldOut, Split
 from macrid.data.vocabulary import Vocabulary
 from macrid.errors import DataError, MacridError
 from macrid.models.ease import EASE
@@ -208,10 +210,17 @@ PUBLISHED = [  # docs: models.md, 10.1b
 ]
 
 
+@cache
+def published(folder: Path) -> Split:
+    """A published split, read once."""
+    return macrid.read_split(folder)
+
+
 @pytest.mark.data
+@pytest.mark.xdist_group("published figures")
 @pytest.mark.parametrize(("name", "model", "expected"), PUBLISHED)
 def test_baselines_reach_their_known_figures_on_real_data(data_dir, name, model, expected):
-    parts = macrid.read_split(data_dir / name / "pro_sg")
+    parts = published(data_dir / name / "pro_sg")
     measured = macrid.evaluate(model.fit(parts.train), parts.test)
     # Equal counts were ranked by chance in the known figures.
     assert [m.mean for m in measured.values()] == pytest.approx(expected, abs=5e-4)

@@ -137,11 +137,11 @@ def test_any_number_of_concepts_will_do_even_more_than_items(n_concepts):
 
 @pytest.mark.slow
 def test_in_a_shop_concepts_are_the_categories_where_learned_ones_are_not(tmp_path):
-    train = macrid.read(open_shop(2_000, 600, seed=1).write(tmp_path / "shop"))
+    train = macrid.read(open_shop(1_000, 400, seed=1).write(tmp_path / "shop"))
     agreements = {}
     for prototypes in ("clustered", "learned"):
-        model = MacridVAE(n_dims=32, prototypes=prototypes)
-        model.fit(train, recipe="fast", epochs=6, batch_size=100)
+        model = MacridVAE(n_dims=16, prototypes=prototypes)
+        model.fit(train, recipe="fast", epochs=4, batch_size=100)
         agreements[prototypes] = agreement(
             model.item_concepts(), model.catalogue["category"].to_numpy()
         )

@@ -333,24 +333,6 @@ def test_what_counts_most_comes_first():
     assert why.concepts.filter(item_id="shoe-20")["name"][0] == "shoe"
 
 
-@pytest.mark.parametrize("name", ["macridvae", "multvae", "ease", "popularity", "recvae"])
-def test_leaving_one_out_is_reading_the_others_anew(name):
-    one = planted.fitted(name)
-    history, item = planted.newcomers()["new1-3"], "1-07"
-    why = one.explain(history, item)
-    row = one.items.number(item)
-
-    def score(items):
-        return one.scores(Histories.from_lists([one.items.numbers(items).tolist()]))[0, row].item()
-
-    changes = dict(why.history.select("past_item_id", "change").iter_rows())
-    assert set(changes) == set(history)
-    assert why.items["score"][0] == pytest.approx(score(history), rel=1e-5, abs=1e-5)
-    for past in history:
-        without = [other for other in history if other != past]
-        assert changes[past] == pytest.approx(score(history) - score(without), abs=1e-4)
-
-
 def test_scores_in_blocks_of_people_are_scores(monkeypatch):
     history = planted.newcomers()["new1-3"]
     whole = planted.fitted("ease").explain(history, ["1-07", "0-07"])

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-import macrid
 import planted
 from macrid.data.histories import Histories
 from macrid.errors import SettingsError
@@ -177,10 +176,3 @@ def test_settings_out_of_bounds_are_refused(model, settings, message):
 def test_widths_may_be_text_as_on_the_command_line(text):
     assert MultVAE(hidden=text).settings.hidden == (600, 400)
     assert MultDAE(hidden="").settings.hidden == ()
-
-
-def test_a_saved_model_gives_the_same_lists(tmp_path):
-    model = planted.fitted("multvae")
-    model.save(tmp_path / "model")
-    again = macrid.load(tmp_path / "model")
-    assert again.recommend(planted.newcomers()).equals(model.recommend(planted.newcomers()))

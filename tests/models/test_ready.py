@@ -5,7 +5,7 @@ import torch
 
 from macrid.errors import ControlError, MacridWarning, UnknownItem
 from macrid.models.catalog import MODELS
-from planted import fitted, newcomers
+from planted import by_worker, fitted, newcomers
 from steerable import steerable
 
 HISTORY = {"me": ["0-01", "0-02", "1-04"], "you": ["2-03"], "nobody": []}
@@ -16,9 +16,7 @@ def model():
     return steerable()
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.xdist_group(n)) for n in MODELS]
-)
+@pytest.mark.parametrize("name", by_worker(MODELS))
 def test_every_model_says_the_same_again_and_again(name):
     model, people = fitted(name), newcomers(5)
     ready = model.ready()

@@ -144,6 +144,7 @@ def test_each_pass_sees_everybody_in_an_order_of_its_own():
     assert first != second
 
 
+@pytest.mark.xdist_group("recvae")  # where it is fitted once
 def test_a_saved_model_does_without_what_was_remembered(tmp_path):
     model = planted.fitted("recvae")
     model.save(tmp_path / "model")

@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 
-import macrid
 import planted
 from macrid.data.histories import Histories
 from macrid.errors import SettingsError, TooLarge
@@ -213,14 +212,6 @@ def test_settings_out_of_bounds_are_refused(settings, message):
         Vamp(**settings)
 
 
-@pytest.mark.parametrize("name", ["vamp", "hvamp"])
-def test_a_saved_model_gives_the_same_lists(name, tmp_path):
-    model = planted.fitted(name)
-    model.save(tmp_path / "model")
-    again = macrid.load(tmp_path / "model")
-    assert again.recommend(planted.newcomers()).equals(model.recommend(planted.newcomers()))
-
-
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 0.01), (torch.float64, 1e-9)])
 def test_sharp_pseudo_users_cost_no_precision(dtype, error):
     """At the lowest log-variance the squares that cancel are a hundred thousand times the rest."""
@@ -295,7 +286,7 @@ def test_a_resumed_run_ends_as_one_that_was_not_interrupted(model, tmp_path):
 @pytest.mark.parametrize("model", [Vamp, HVamp])
 def test_half_precision_learns_too(model):
     settings = {"hidden": 32, "n_dims": 8, "n_pseudo": 20}
-    options = {"epochs": 8, "batch_size": 20, "learning_rate": 0.01, "precision": "bf16"}
+    options = {"epochs": 4, "batch_size": 20, "learning_rate": 0.02, "precision": "bf16"}
     fitted = model(**settings).fit(planted.split().train, **options)
     lists = fitted.recommend(planted.newcomers(), k=10)
     assert planted.share_in_the_right_group(lists) >= 0.9

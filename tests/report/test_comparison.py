@@ -11,6 +11,9 @@ from macrid.evaluation.compare import Contender, compare
 from macrid.report.comparison import markdown, page, words, write_report
 from planted import split
 
+# One worker, as what is shared takes seconds.
+pytestmark = pytest.mark.xdist_group("comparison page")
+
 
 @pytest.fixture(scope="module")
 def found():

@@ -216,21 +216,21 @@ def test_many_concepts_have_colours_of_their_own():
     assert colours(3) == colours(40)[:3]
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (390, "dark")])
-def test_in_a_browser_without_a_network_it_is_whole(tmp_path, width, scheme):
+def test_in_a_browser_without_a_network_it_is_whole(tmp_path):
     (tmp_path / "report.html").write_text(html(), encoding="utf-8")
     wrong, asked = [], []
     with chromium() as browser:
-        look = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme}
-        page = browser.new_context(offline=True, **look).new_page()
-        page.on("console", lambda said: said.type == "error" and wrong.append(said.text))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto((tmp_path / "report.html").as_uri())
-        page.wait_for_selector(".js-plotly-plot")
-        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        for width, scheme in ((1400, "light"), (390, "dark")):
+            look = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme}
+            page = browser.new_context(offline=True, **look).new_page()
+            page.on("console", lambda said: said.type == "error" and wrong.append(said.text))
+            page.on("pageerror", lambda error: wrong.append(str(error)))
+            page.on("request", lambda request: asked.append(request.url))
+            page.goto((tmp_path / "report.html").as_uri())
+            page.wait_for_selector(".js-plotly-plot")
+            ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+            assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, width
+            light = sum(map(int, re.findall(r"\d+", ground)[:3])) > 3 * 128
+            assert light == (scheme == "light"), scheme
     assert not wrong
     assert not [url for url in asked if not url.startswith(("file:", "data:", "blob:"))]
-    light = sum(map(int, re.findall(r"\d+", ground)[:3])) > 3 * 128
-    assert light == (scheme == "light")

@@ -59,6 +59,7 @@ def test_neighbours_are_exact_across_blocks(monkeypatch):
 
 def test_a_map_has_the_two_components_that_people_are_surest_of(monkeypatch):
     monkeypatch.setattr(projection, "ITEMS", 100)
+    monkeypatch.setattr(projection, "_EARLY", 5)
     monkeypatch.setattr(projection, "_LATE", 5)
     atlas = draw_map(blobs(), people(4), 99)
     assert atlas is not None
@@ -71,6 +72,7 @@ def test_a_map_has_the_two_components_that_people_are_surest_of(monkeypatch):
 
 
 def test_one_dimension_is_enough_and_few_points_are_no_map(monkeypatch):
+    monkeypatch.setattr(projection, "_EARLY", 5)
     monkeypatch.setattr(projection, "_LATE", 5)
     assert np.isfinite(project(np.arange(12.0)[:, None])).all()
     assert draw_map(blobs()[:9]) is None

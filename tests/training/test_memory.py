@@ -106,7 +106,7 @@ import sys
 import numpy as np
 
 import macrid
-from macrid.data.splits import read_split
+from macrid.data.splits import HeldOut, read_split
 from macrid.training import fit
 from macrid.training.memory import training_bytes
 
@@ -126,8 +126,13 @@ def noted(network, train, validation, objective, settings, **more):
 inner, fit.fit_network = fit.fit_network, noted
 where = sys.argv[1]
 split = read_split(where) if where.endswith("sg") else macrid.hold_out_users(macrid.read(where))
-train = split.train.take_users(np.arange(1_000))
-macrid.MacridVAE().fit(train, split.validation, epochs=1, threads=1)
+train, shown, hidden = (
+    part.take_users(np.arange(n))
+    for part, n in (
+        (split.train, 400), (split.validation.fold_in, 100), (split.validation.held_out, 100)
+    )
+)
+macrid.MacridVAE().fit(train, HeldOut(shown, hidden), epochs=1, batch_size=200, threads=1)
 """
 
 
