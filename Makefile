@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo serve test check coverage bench bench-serve results format clean
+.PHONY: setup demo serve test check coverage bench bench-serve bench-page results format clean
 
 
 setup: $(READY)
@@ -42,6 +42,9 @@ bench: $(READY)
 # The service under load (Debian: apt-get install wrk hey), some minutes.
 bench-serve: $(READY)
 	$(BIN)/python benchmarks/serving.py $(BENCH)
+
+bench-page: $(READY)
+	$(BIN)/python benchmarks/page.py $(BENCH)
 
 # Accuracy on real data into docs/results.md; many hours, goes on where it stopped.
 results: $(READY)
