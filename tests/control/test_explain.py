@@ -66,7 +66,7 @@ def test_a_sentence_names_concepts_the_dimension_and_both_sides():
     past = [("A", 0.5), ("B", 0.25), ("C", 0.001), ("D", -0.25)]
     concepts = [("bags", 0.7), ("shoes", 0.3)]
     assert say("X", past, concepts, ("small", "large")) == (
-        "X scores as bags (70%) and shoes (30%), most of all for small ↔ large. "
+        "X scores as bags (70%) and shoes (30%), most of all for small rather than large. "
         "It is carried by A (+0.50), B (+0.25); D (-0.25) is against it."
     )
 

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -22,6 +23,7 @@ from macrid.errors import (
     TooLarge,
     UnknownItem,
 )
+from macrid.models.explained import _leading
 from macrid.models.macridvae import MacridVAE
 
 KINDS = ["bag", "lamp", "shoe"]
@@ -349,6 +351,20 @@ def test_models_without_concepts_have_past_items_alone():
     assert why.dimensions is None
     assert why.to_dict()["concepts"] is None
     assert str(why).startswith("Title of 1-07 is carried by Title of 1-")
+
+
+def test_a_sentence_names_the_end_at_which_person_and_item_are():
+    """Of the dimension that adds most; what takes away is not told of, however much it is."""
+    why = model().explain(someone(), "shoe-20")
+    first = why.dimensions.row(0, named=True)
+    rows = [
+        {**first, "low": "pale", "high": "dark", "item": 0.9, "product": -0.8},
+        {**first, "low": "small", "high": "large", "item": -0.5, "product": 0.3},
+        {**first, "low": "flat", "high": "high", "item": 0.4, "product": 0.2},
+    ]
+    for told, ends in ((rows, ("small", "large")), (rows[2:], ("high", "flat")), (rows[:1], None)):
+        found = replace(why, dimensions=pl.DataFrame(told))
+        assert _leading(found, "shoe-20", model().naming())[1] == ends
 
 
 def test_a_sentence_speaks_in_titles_and_names():

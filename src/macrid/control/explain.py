@@ -153,7 +153,8 @@ def say(
         past: Past items, and how much lower the score would be without each; what carries most
             first.
         concepts: Names and shares, largest first, if the model has concepts.
-        dimension: The ends of the one that adds most, if they have names.
+        dimension: The end, of the one that adds most, at which both person and item are, and the
+            other end; if they have names.
 
     Example:
         >>> say("Alien", [("Aliens", 0.5), ("Up", -0.25)], [("horror", 0.9), ("war", 0.1)])
@@ -165,8 +166,8 @@ def say(
     if concepts:
         shown = [*concepts[:1], *(pair for pair in concepts[1:2] if pair[1] >= _MINOR)]
         main = " and ".join(f"{name} ({share:.0%})" for name, share in shown)
-        ends = " ↔ ".join(dimension) if dimension else ""
-        sentences.append(f"{item} scores as {main}{ends and f', most of all for {ends}'}.")
+        ends = ", most of all for {} rather than {}".format(*dimension) if dimension else ""
+        sentences.append(f"{item} scores as {main}{ends}.")
         subject = "It"
     carrying = [f"{name} ({change:+.2f})" for name, change in past[:3] if change >= _LEAST]
     against = [f"{name} ({change:+.2f})" for name, change in past[-1:] if change <= -_LEAST]

@@ -203,11 +203,11 @@ def called(items: pl.DataFrame) -> dict[Any, str]:
 def _leading(
     explanation: Explanation, item: Any, naming: Naming
 ) -> tuple[list[tuple[str, float]], tuple[str, str] | None]:
-    """Names and shares of concepts, and the ends of the dimension that adds most, if named."""
+    """Names and shares of concepts; where the dimension that adds most has both, if named."""
     assert explanation.concepts is not None
     assert explanation.dimensions is not None
     shares = explanation.concepts.filter(item_id=item).select("concept", "share").iter_rows()
     adds = explanation.dimensions.filter(pl.col("product") > 0, item_id=item)
-    low, high = next(adds.select("low", "high").iter_rows(), (UNNAMED, UNNAMED))
-    ends = None if UNNAMED in (low, high) else (low, high)
+    low, high, item_at = next(adds.select("low", "high", "item").iter_rows(), (UNNAMED, UNNAMED, 0))
+    ends = None if UNNAMED in (low, high) else (high, low) if item_at > 0 else (low, high)
     return [(naming.of(k), share) for k, share in shares], ends
