@@ -42,6 +42,17 @@ def test_concepts_that_are_kinds_are_named_after_them():
     assert names_of(goods(), concepts(), 3) == KINDS
 
 
+def test_what_all_of_a_concept_and_no_others_have_names_it_however_rare_it_makes_its_odds():
+    """Half of the lamps are white, and hardly anything else is: z alone would say `white`."""
+    kinds = np.repeat(["lamp", "phone", "shoe"], [160, 240, 1600])
+    hues = ["white", "black"] * 80 + ["white", "black", "brown"] * 80 + ["brown", "red"] * 800
+    features = Features.of(pl.DataFrame({"kind": kinds, "hue": hues}))
+    concept = np.repeat([0, 1, 2], [160, 240, 1600])
+    z = over_representation(features, concept, 3)[1]
+    assert z[features.terms.index("white")] > z[features.terms.index("phone")]
+    assert names_of(features, concept, 3) == ["lamp", "phone", "shoe"]
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_concepts_of_shuffled_kinds_are_unnamed(seed):
     assert names_of(goods(seed=seed), concepts(), 3) == [UNNAMED] * 3

@@ -10,7 +10,10 @@ the whole catalogue, it is
                    {\sqrt{1/(y+a) + 1/(n-y+b) + 1/(y'+a) + 1/(n'-y'+b)}}
 
 with :math:`a = p` and :math:`b = 1 - p` times ``PRIOR_ITEMS``. (Monroe et al. leave the second and
-fourth term of the variance out, as words are rare; genres are not.)
+fourth term of the variance out, as words are rare; genres are not.) The statistic says which terms
+are beyond chance, and not which tells most: what all items of a concept have and no others, has
+odds without an end and little certainty of them. So names are of the terms beyond chance that one
+whose correlation with belonging to the concept (phi of the 2 × 2 table) is the largest.
 
 *Dimensions* are named after the feature that goes with them best: Spearman's correlation for a
 number, twice the area under the ROC curve less 1 for a term (Somers' D), both from -1 to 1.
@@ -79,7 +82,7 @@ def over_representation(
 def telling_terms(
     features: Features, concept: Int[np.ndarray, " item"], n_concepts: int
 ) -> list[dict[str, float]]:
-    """The terms that each concept has more often than by chance, and their z, best first.
+    """The terms that each concept has more often than by chance, and their z; best phi first.
 
     Example:
         >>> import polars as pl
@@ -88,15 +91,27 @@ def telling_terms(
         [['red'], ['blue']]
     """
     z = over_representation(features, concept, n_concepts)
+    agree = _phi(features, concept, n_concepts)
     enough = z_threshold(z.size)
     return [
         {
             features.terms[t]: float(row[t])
-            for t in np.argsort(-row, kind="stable")
+            for t in np.lexsort((-row, -phi.round(6)))
             if row[t] > enough
         }
-        for row in z
+        for row, phi in zip(z, agree, strict=True)
     ]
+
+
+def _phi(
+    features: Features, concept: Int[np.ndarray, " item"], n_concepts: int
+) -> Float[np.ndarray, "concept term"]:
+    """Correlation of having a term with being of a concept; 0 where one of both never varies."""
+    mine = (concept == np.arange(n_concepts)[:, None]).astype(float)
+    both = np.asarray(features.carried.T @ mine.T).T
+    n, has, of = len(concept), both.sum(0), mine.sum(1)[:, None]
+    spread = np.sqrt(has * (n - has) * of * (n - of))
+    return (n * both - has * of) / np.where(spread > 0, spread, 1.0)
 
 
 def name_concepts(
