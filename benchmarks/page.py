@@ -65,7 +65,8 @@ ABOUT = [
     "",
     "Written by `benchmarks/page.py`: from a turned dial to the new list in the document, and",
     "between frames of the map while it is dragged, in Chromium without a window or a GPU, on the",
-    f"processors that serve it. {platform.machine()}, {os.cpu_count()} cores.",
+    "processors that serve it, once dials and map are worked out. "
+    f"{platform.machine()}, {os.cpu_count()} cores.",
     "",
 ]
 
@@ -77,7 +78,8 @@ def main() -> None:
     parser.add_argument("--browser", default="/usr/bin/chromium")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    with served(prepared()) as url, sync_playwright() as playwright:
+    with served(prepared()) as (service, url), sync_playwright() as playwright:
+        await_all(service)
         launched = playwright.chromium.launch(executable_path=given.browser, args=["--no-sandbox"])
         page = launched.new_page(viewport={"width": 1400, "height": 1000})
         page.set_default_timeout(PATIENCE)
@@ -99,8 +101,8 @@ def prepared() -> Path:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """`macrid serve` and its page, in processes of their own; the page's address."""
+def served(folder: Path) -> Iterator[tuple[str, str]]:
+    """`macrid serve` and its page, in processes of their own; their addresses."""
     log, store = RAW / "log", f"sqlite:///{RAW / 'store.sqlite'}"
     words = ["serve", folder, "--port", 0, "--page-port", 0, "--page", "--store", store]
     command = [sys.executable, "-m", "macrid", *map(str, words)]
@@ -113,10 +115,18 @@ def served(folder: Path) -> Iterator[str]:
                     sys.exit(log.read_text())
                 found = re.findall(r"at (http://[\d.]+:\d+)", log.read_text())
                 time.sleep(0.2)
-            yield found[1]
+            yield found[0], found[1]
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
+
+
+def await_all(service: str) -> None:
+    """Until what is worked out once for each model is there, dials and map."""
+    for path in ("/v1/dials", "/v1/map"):
+        ask = ["curl", "-fs", "-o", os.devnull, service + path]
+        while subprocess.run(ask).returncode != 0:
+            time.sleep(1)
 
 
 def measured(page: Page, url: str, rounds: int) -> list[str]:
