@@ -15,8 +15,8 @@ from macrid.models.recommender import Recommender
 from macrid.training.memory import check_fits
 from macrid.training.settings import Real, Settings, no_options
 
-# Gram matrix, factor, inverse and weights, 8 + 8 + 8 + 4, and the sparse product before them.
-BYTES_PER_PAIR = 40
+# Gram matrix, factor and inverse in one place, the weights, and some for a block of the product.
+BYTES_PER_PAIR, ROWS = 8 + 4 + 2, 1024
 
 
 class EASESettings(Settings):
@@ -59,15 +59,22 @@ class EASE(Recommender):
             "catalogue and not with its square",
         )
         matrix = train.matrix().astype(np.float64)
-        gram = torch.from_numpy((matrix.T @ matrix).toarray())
-        gram.diagonal().add_(self.settings.regularization)
-        factor, failed = torch.linalg.cholesky_ex(gram)
+        people = matrix.T.tocsr()
+        # LAPACK's order is by columns, and only then does it work in place.
+        solved = torch.empty(n_items, n_items, dtype=torch.float64).T
+        for rows in range(0, n_items, ROWS):
+            solved.T[rows : rows + ROWS] = torch.from_numpy(
+                (people[rows : rows + ROWS] @ matrix).toarray()
+            )
+        solved.diagonal().add_(self.settings.regularization)
+        failed = torch.empty((), dtype=torch.int32)
+        torch.linalg.cholesky_ex(solved, out=(solved, failed))
         if failed:
             ridge = self.settings.regularization
             raise SettingsError(f"regularization is {ridge:g}, too small for this data; raise it")
-        # Symmetric; transposed, because LAPACK's column order would make scoring 30 times slower.
-        inverse = torch.cholesky_inverse(factor).T
-        weights = inverse.div_(-inverse.diagonal())
+        torch.cholesky_inverse(solved, out=solved)
+        # Symmetric, so its rows are those of the transpose; scoring reads rows.
+        weights = solved.T.div_(-solved.diagonal().clone())
         weights.fill_diagonal_(0)
         self.weights = weights.float()
 
