@@ -55,7 +55,7 @@ def test_a_table_the_differences_and_a_report(log, tmp_path, capsys):
     out = tmp_path / "c"
     compared(log, out, "--seeds", "2", "--beyond", "--items", str(log.parent / "films.csv"))
     captured = capsys.readouterr()
-    assert "6 test users: mean ± standard error over users (standard deviation" in captured.out
+    assert "6 test users: mean ± standard error over users (over 2 seeds)" in captured.out
     assert "gini@20" in captured.out
     assert "less ease" in captured.out or "less multdae" in captured.out
     assert "3 of 4: multdae, seed 98765 …" in captured.err
@@ -92,6 +92,18 @@ def test_flags_go_before_a_toml_file_and_that_before_defaults(log, tmp_path, cap
     assert ridge["cells"][0]["settings"] == {"regularization": 3.0}
     assert popularity["cells"][0]["settings"] == {}
     assert "narrow.toml has other min_user_events" in captured.err
+    assert "narrow.toml is not used: a comparison has seeds of its own" in captured.err
+
+
+def test_labels_are_given_or_follow_the_model_of_a_search(log, tmp_path, capsys):
+    (tmp_path / "best.toml").write_text('model = "ease"\n[settings]\nregularization = 3.0\n')
+    models = f"ease,{tmp_path}/best.toml,mine={tmp_path}/best.toml,other=ease"
+    words = ["compare", str(log), "--out", str(tmp_path / "c"), "--models", models, "--json"]
+    assert run([*words, "--set", "other.regularization=7", "--min-user-events", "4"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    ridges = {m["label"]: m["cells"][0]["settings"]["regularization"] for m in found["models"]}
+    assert ridges == {"ease": 500.0, "ease-tuned": 3.0, "mine": 3.0, "other": 7.0}
+    assert found["source"] == {"data": str(log), "min_user_events": 4}
 
 
 def test_without_plotly_there_is_a_note(log, tmp_path, capsys, monkeypatch):
@@ -172,7 +184,13 @@ def test_stopped_before_the_first_cell_it_speaks_of_none(log, tmp_path, capsys, 
         (["--models", ","], "no model was named"),
         (["--models", ""], "no model was named"),
         (["--models", "ease,ease"], "--models has 'ease' twice"),
-        (["--models", "nowhere.toml"], "cannot read nowhere.toml"),
+        (["--models", "nowhere.toml"], "cannot read nowhere.toml: No such file or directory"),
+        (["--models", "a=ease,a=multvae"], "--models has 'a' twice; call one of them otherwise"),
+        (["--models", "ease,multdae", "--recipe", "fast"], "starts from random weights only"),
+        (
+            ["--models", "ease", *["--set", "ease.regularization=2"] * 2],
+            "--set names ease.regularization twice",
+        ),
         (["--models", "ease", "--seeds", "0"], "seeds is 0"),
         (["--models", "ease", "--seeds", "1000000000"], "seeds is 1000000000"),
         (["--models", "ease", "--metrics", "map@9"], "no metric 'map@9'"),

@@ -1,5 +1,6 @@
 """Models beside each other on the planted world: what is found, kept, refused."""
 
+import dataclasses
 import json
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 import macrid
+from macrid.data.splits import hold_out_users
 from macrid.errors import ArtifactError, DataError, SettingsError, TrainingDiverged
 from macrid.evaluation import cells
 from macrid.evaluation.baselines import best_ease
@@ -43,7 +45,7 @@ def test_every_model_has_its_metrics_errors_and_costs(kept):
     alone = macrid.evaluate(macrid.Popularity().fit(split().train), split().test)
     assert popularity["recall@20"] == pytest.approx(alone["recall@20"].mean)
     assert popularity["recall@20_se"] == pytest.approx(alone["recall@20"].se)
-    assert popularity["recall@20_sd"] is None
+    assert popularity["recall@20_se_seeds"] is None
     assert popularity["parameters"] == 50
     assert ease["parameters"] == 2500
     assert small["parameters"] == macrid.MultDAE(n_dims=8).n_parameters(50)
@@ -61,7 +63,9 @@ def test_several_seeds_are_averaged_per_user_before_errors_are_taken(kept):
     small = found.models.row(2, named=True)
     assert small["ndcg@100"] == pytest.approx(both.mean())
     assert small["ndcg@100_se"] == pytest.approx(both.std() / np.sqrt(20))
-    assert small["ndcg@100_sd"] == pytest.approx(np.std([v.mean() for v in values], ddof=1))
+    assert small["ndcg@100_se_seeds"] == pytest.approx(
+        np.std([v.mean() for v in values], ddof=1) / np.sqrt(len(values))
+    )
     mine = found.users.filter(label="small")
     assert mine["ndcg@100"].to_list() == pytest.approx(both.tolist())
     assert mine["user_id"].equals(split().test.fold_in.users.ids)
@@ -134,7 +138,7 @@ def test_json_holds_everything_by_name(kept):
     assert written["best"] == "ease"
     assert written["data"]["train"] == split().train.fingerprint()
     small = written["models"][2]
-    assert set(small["metrics"]["ndcg@100"]) == {"mean", "se", "sd"}
+    assert set(small["metrics"]["ndcg@100"]) == {"mean", "se", "se_seeds"}
     assert [cell["seed"] for cell in small["cells"]] == [98765, 1]
     assert small["cells"][0]["training"]["epochs"] == 3
     assert small["cells"][0]["settings"]["n_dims"] == 8
@@ -221,15 +225,31 @@ def test_a_model_that_fails_is_a_row_with_the_reason(tmp_path):
     assert not (tmp_path / "new" / "cells" / "wild").exists()
 
 
-def test_settings_that_a_model_cannot_follow_fail_that_model_only():
+def test_settings_that_a_model_cannot_follow_are_refused_before_anything_is_trained():
     spectral = Contender("fast", "multdae", DAE.settings, {**DAE.training, "recipe": "fast"})
-    found = compare(split(), [spectral, "popularity"], seeds=1)
-    assert "random weights only" in found.models["failed"][0]
+    said: list[str] = []
+    with pytest.raises(SettingsError, match="random weights only"):
+        compare(split(), ["popularity", spectral], seeds=1, tell=said.append)
+    assert not said
+
+
+def test_people_of_whom_nothing_is_held_out_are_refused():
+    alone = macrid.read({"user": [*range(20)], "item": ["the only one"] * 20})
+    with pytest.raises(DataError, match="of the 5 held-out users nothing is held out"):
+        compare(hold_out_users(alone, n_users=5), ["popularity"])
+
+
+def test_what_may_mislead_is_said():
+    found = compare(split(), [DAE, "popularity"], seeds=1)
+    assert found.remarks() == ["more epochs may do better: the last was the best of small"]
+    data = {**found.about["data"], "test_users_without_targets": 3}
+    other = dataclasses.replace(found, about={**found.about, "data": data}, cells=[])
+    assert other.remarks() == ["of 3 test users nothing is held out, and they score 0"]
 
 
 def test_a_seed_that_fails_is_left_out_and_said():
     users = pl.DataFrame({"user_id": ["a", "b"], "recall@5": [0.5, 1.0]})
-    cell = cells.Cell({}, {}, 1.0, 3, 1, 1, 0.5, {}, users)
+    cell = cells.Cell({}, {}, 1.0, 3, 1, 2, 0.5, {}, users)
     found = summarise(
         {"a": {1: cell}},
         models={"a": "multvae"},
@@ -304,6 +324,17 @@ def test_a_damaged_cell_is_named(tmp_path, content):
     compare(split(), ["popularity"], folder=tmp_path)
     (tmp_path / "cells" / "popularity" / "once" / "cell.json").write_bytes(content)
     with pytest.raises(ArtifactError, match=r"the cell .*once is damaged \(.*; delete it"):
+        compare(split(), ["popularity"], folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"seconds": "abc"}, {"settings": None}, {"parameters": None}, {"best_epoch": 1.5}]
+)
+def test_a_cell_with_values_of_other_kinds_is_damaged(tmp_path, wrong):
+    compare(split(), ["popularity"], folder=tmp_path)
+    path = tmp_path / "cells" / "popularity" / "once" / "cell.json"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), **wrong}))
+    with pytest.raises(ArtifactError, match=rf"damaged \({min(wrong)} is .*; delete it"):
         compare(split(), ["popularity"], folder=tmp_path)
 
 

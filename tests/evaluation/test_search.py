@@ -39,9 +39,7 @@ class TestDeclaredSpaces:
     def test_it_starts_from_the_defaults(self, model):
         search = Search.of(model)
         everything, start = search.everything(), search.start()
-        assert start.keys() == search.space.keys()
-        off = {name for name in start if start[name] != everything[name]}
-        assert off <= {"l2"}  # whose default is 0, where a logarithm has no place
+        assert start == {name: everything[name] for name in search.space}
         assert search.starts_with_defaults()
 
 
@@ -99,11 +97,16 @@ def test_what_is_fixed_is_not_searched():
         ("beta=.5,1,.5", OneOf(0.5, 1.0)),
         ("similarity=cosine, inner", OneOf("cosine", "inner")),
         ("beta=2", OneOf(2.0)),
+        ("patience=5..10", Whole(5, 10)),
     ],
 )
 def test_ranges_are_read_from_words(text, known):
     name, _, words = text.partition("=")
     assert Search.of("macridvae", ranges={name: words}).space[name] == known
+
+
+def test_no_limit_is_nearest_to_the_highest():
+    assert Search.of("macridvae", ranges={"patience": "5..10"}).start()["patience"] == 10
 
 
 def test_lists_and_truths_are_read_from_words():
@@ -127,6 +130,9 @@ def test_lists_and_truths_are_read_from_words():
         ({}, {"beta": " "}, "no value of beta was given"),
         ({}, {"similarity": "a..b"}, "similarity has no order to go from a to b by"),
         ({}, {"beta": Real(0.0, 1.0, log=True)}, "beta is searched by its logarithm, which 0.0"),
+        ({}, {"beta": "true,false"}, "beta is a number, and true and false are none"),
+        ({}, {"device": "cpu,cuda"}, "device makes no better model; fix it"),
+        ({}, {"seed": "1..4"}, "seed makes no better model; fix it"),
         ({"beta": 1}, {"beta": "1..2"}, "beta: both fixed and searched"),
         ({"softmax": "sampled:10"}, {}, "l2 is .*, whose penalty looks at every row; set l2 to 0"),
     ],

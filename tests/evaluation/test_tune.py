@@ -8,6 +8,8 @@ import polars as pl
 import pytest
 import torch
 
+import macrid
+from macrid.data.splits import hold_out_users
 from macrid.errors import (
     ArtifactError,
     DataError,
@@ -163,7 +165,8 @@ class TestASearch:
 
 def test_trials_that_learn_nothing_are_pruned():
     search = tiny({"learning_rate": "0.03,0.02,1e-6"}, epochs=3)
-    tuned = tune(search, split(), trials=8, test=False)
+    said: list[str] = []
+    tuned = tune(search, split(), trials=8, test=False, tell=said.append)
     slow = tuned.trials.filter(pl.col("learning_rate") == 1e-6)
     assert tuned.training["learning_rate"] > 1e-6
     assert "pruned" in slow["state"].to_list()
@@ -172,6 +175,8 @@ def test_trials_that_learn_nothing_are_pruned():
     pruned = tuned.trials.filter(state="pruned")
     assert pruned["value"].max() < tuned.validation["ndcg@100"]["mean"]
     assert tuned.importance == {"learning_rate": 1.0}
+    assert any("pruned after epoch 2" in line for line in said)
+    assert not any("pruned after epoch 1" in line for line in said)  # a fifth is left alone
 
 
 def test_lists_and_names_are_searched_too():
@@ -272,6 +277,26 @@ def test_no_trials_no_time_and_no_names_are_refused(tmp_path, wrong, sentence):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_zero_that_has_no_logarithm_is_tried_and_written(tmp_path):
+    declared = Search.of("macridvae", TINY)
+    fixed = {name: value for name, value in declared.start().items() if name != "l2"}
+    search = Search.of("macridvae", fixed | TINY)
+    assert str(search.space["l2"]) == "0, 6.2e-06..1 log"
+    tuned = tune(search, split(), trials=2, folder=tmp_path, test=False)
+    assert tuned.trials["l2"][0] == 0.0
+    assert tuned.trials["l2"][1] > 6.2e-6
+    assert tuned.defaults["ndcg@100"]["mean"] == tuned.trials["value"][0]
+    again = tune(search, split(), trials=2, folder=tmp_path, test=False)
+    assert again.trials["l2"].to_list() == tuned.trials["l2"].to_list()
+
+
+def test_people_of_whom_nothing_is_held_out_are_refused(tmp_path):
+    alone = macrid.read({"user": [*range(20)], "item": ["the only one"] * 20})
+    with pytest.raises(DataError, match="of the 5 held-out users nothing is held out"):
+        tune("ease", hold_out_users(alone, n_users=5), folder=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_device_that_is_not_there_is_refused_before_the_first_trial(tmp_path):
     with pytest.raises(SettingsError, match="device is 'cuda', but torch finds none"):
         tune(tiny(device="cuda"), split(), folder=tmp_path / "new")

@@ -1,5 +1,6 @@
 """A comparison as files: whole, readable, and in need of nothing from outside."""
 
+import dataclasses
 import json
 import re
 import sys
@@ -68,7 +69,7 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(found, tmp_path):
 
 def test_markdown_has_both_tables_what_they_mean_and_what_failed(found):
     text = markdown(found)
-    assert "20 test users: mean ± standard error over users (standard deviation over 2" in text
+    assert "20 test users: mean ± standard error over users (over 2" in text
     assert "| model | ndcg@100 | recall@20 | recall@50 | seconds | parameters |" in text
     assert "all 3 intervals hold at once with 95% confidence" in text
     assert "- wild: 2 of 2 failed: the loss" in text
@@ -76,15 +77,25 @@ def test_markdown_has_both_tables_what_they_mean_and_what_failed(found):
     assert "seeds 98765, 1; 10,000 resamples" in text
     assert "- ease: regularization " in text
     tables = [line for line in text.splitlines() if line.startswith("|")]
-    assert len(tables) == (2 + 4) + (2 + 3)
+    assert len(tables) == (2 + 4) + (2 + 4) + (2 + 3)
     # A stroke in a label does not make a column.
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in tables[:6]} == {12}
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in tables[:6]} == {7}
+    assert "<b>" not in text  # nor does it begin a tag
+
+
+def test_where_the_events_are_from_is_said(found):
+    known = dataclasses.replace(
+        found, about={**found.about, "source": {"data": "a&b.csv", "min_weight": 4.0}}
+    )
+    assert "- data a&b.csv; min_weight 4.0; macrid " in markdown(known)
+    pytest.importorskip("plotly")
+    assert "data a&amp;b.csv; min_weight 4.0; macrid " in without_scripts(page(known))
 
 
 def test_one_model_alone_has_no_differences_to_tell():
     alone = compare(split(), ["popularity"], seeds=1)
     assert "Differences" not in markdown(alone)
-    assert "(standard deviation" not in markdown(alone)
+    assert "(over" not in markdown(alone)
     pytest.importorskip("plotly")
     assert "less that of" not in page(alone)
 

@@ -1,5 +1,6 @@
 """`macrid compare`: models beside each other on one split, and what their differences mean."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,8 @@ def compare(
         str,
         Option(
             help="Comma-separated: names (see macrid models), or TOML files as train --config "
-            "takes, each called by its file's name.",
+            "takes, each called by its file's name (best.toml by its model); LABEL=NAME and "
+            "LABEL=FILE call it otherwise.",
             show_default=False,
         ),
     ],
@@ -85,7 +87,7 @@ def compare(
     from macrid.evaluation.cells import FOLDER
     from macrid.evaluation.compare import check_request
     from macrid.evaluation.compare import compare as run_all
-    from macrid.report.comparison import differences_title, table_title, write_report
+    from macrid.report.comparison import write_report
 
     training = o.given(
         recipe=recipe,
@@ -129,6 +131,8 @@ def compare(
         if any(out.glob(f"{FOLDER}/*/[!.]*")):
             note(f"finished cells are kept in {out}; the same command goes on from there")
         raise
+    asked = reading.model_dump(exclude_unset=True, exclude={"items"})
+    found = replace(found, about={"source": {"data": str(source), **asked}, **found.about})
     try:
         write_report(found, out)
     except MissingExtra as error:
@@ -136,14 +140,23 @@ def compare(
     note(f"the report is in {out}")
     if as_json:
         document(found.to_dict())
-        return
-    shown = found.table()
-    table(shown.columns, shown.rows(), title=table_title(found))
+    else:
+        _show(found)
+
+
+def _show(found: Any) -> None:
+    """The tables, and what is to be said of them."""
+    from macrid.report.comparison import BEYOND, differences_title, table_title
+
+    tables = [(found.table(), table_title(found))]
+    if found.beyond:
+        tables.append((found.beyond_table(), BEYOND))
+    if len(found.differences):
+        tables.append((found.differences_table(), differences_title(found)))
+    for shown, title in tables:
+        table(shown.columns, shown.rows(), title=title)
     for sentence in found.remarks():
         note(sentence)
-    if len(found.differences):
-        shown = found.differences_table()
-        table(shown.columns, shown.rows(), title=differences_title(found))
 
 
 def _contenders(
@@ -154,15 +167,15 @@ def _contenders(
 
     written = {}
     for entry in entries:
-        is_file = entry.endswith(".toml")
-        config: dict[str, Any] = o.read_config(Path(entry)) if is_file else {"model": entry}
-        label = Path(entry).stem if is_file else entry
+        label, config = _named(entry)
         if label in written:
             raise SettingsError(
-                f"--models has {label!r} twice; copy its TOML file to another name to compare both"
+                f"--models has {label!r} twice; call one of them otherwise, as in other={label}"
             )
         written[label] = config
         _tell_of_data(entry, config.get("data", {}), reading)
+        if "seed" in config.get("training", {}):
+            note(f"the seed of {entry} is not used: a comparison has seeds of its own (--seeds)")
     given = _by_label(settings, list(written))
     chosen = []
     for label, config in written.items():
@@ -174,6 +187,16 @@ def _contenders(
         one.options(0)  # refused now, before anything is read
         chosen.append(one)
     return chosen
+
+
+def _named(entry: str) -> tuple[str, dict[str, Any]]:
+    """What an entry is called, and what it says: a name or a TOML file, with a label or without."""
+    label, _, what = entry.rpartition("=")
+    if not what.endswith(".toml"):
+        return label or what, {"model": what}
+    config = o.read_config(Path(what))
+    stem = Path(what).stem  # macrid tune calls all of its files best.toml
+    return label or (f"{config['model']}-tuned" if stem == "best" else stem), config
 
 
 def _by_label(settings: dict[str, str], labels: list[str]) -> dict[str, dict[str, str]]:

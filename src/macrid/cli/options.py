@@ -63,14 +63,16 @@ def pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
     """``name=value`` texts as a mapping.
 
     Raises:
-        SettingsError: If one has no ``=``.
+        SettingsError: If one has no ``=``, or a name comes twice.
     """
     split = {}
     for text in texts or ():
         name, equals, value = text.partition("=")
         if not (name and equals):
             raise SettingsError(f"{option} {text!r} is not of the form name=value")
-        split[name.strip()] = value.strip()
+        if (name := name.strip()) in split:
+            raise SettingsError(f"{option} names {name} twice; leave one out")
+        split[name] = value.strip()
     return split
 
 
@@ -89,7 +91,9 @@ def read_config(path: Path | None) -> dict[str, Any]:
         return {}
     try:
         config = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"cannot read {path}: {error}") from error
     known = {"model": str, "settings": Mapping, "training": Mapping, "data": Mapping}
     for name, value in config.items():

@@ -129,6 +129,7 @@ def tune(
             minutes=timeout,
             test=test,
             metrics=names,
+            source=source,
             reading=given,
             tell=note,
         )

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_origin, get_type_hints
 from uuid import uuid4
 
 import numpy as np
@@ -100,6 +101,7 @@ def find_cell(
         found = about.pop("identity")
         changed = [key for key in {**found, **identity} if found.get(key) != identity.get(key)]
         if not changed:
+            _check_kinds(about)
             return Cell(**about, users=pl.read_parquet(place / "users.parquet"))
     except _DAMAGE as error:
         raise ArtifactError(
@@ -112,6 +114,15 @@ def find_cell(
         f"{place} is of another comparison: {', '.join(changed)} differ; choose another folder "
         "(--out), or replace it with --overwrite"
     )
+
+
+def _check_kinds(about: Mapping[str, Any]) -> None:
+    """Refuse values that are not what a `Cell` says of them."""
+    for name, value in about.items():
+        kind = get_type_hints(Cell)[name]
+        wanted: Any = kind if isinstance(kind, UnionType) else get_origin(kind) or kind
+        if not isinstance(value, int | float if wanted is float else wanted):
+            raise TypeError(f"{name} is {value!r}")
 
 
 def check_users(

@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from macrid.data.splits import PUBLISHED_SEED, HeldOut, Split
 from macrid.errors import DataError, MacridError, SettingsError, TooLarge, TrainingDiverged
 from macrid.evaluation.baselines import RIDGES, best_ease
@@ -24,7 +26,7 @@ from macrid.evaluation.cells import (
     keep_cell,
 )
 from macrid.evaluation.comparison import Comparison, summarise
-from macrid.evaluation.protocol import DEFAULT_METRICS, evaluate, parse_metric
+from macrid.evaluation.protocol import DEFAULT_METRICS, check_people, evaluate, parse_metric
 from macrid.evaluation.significance import LEVEL, RESAMPLES
 from macrid.models.catalog import model_class
 from macrid.models.recommender import Recommender
@@ -134,8 +136,8 @@ def compare(  # noqa: PLR0913  on what, which, how often, by what, where to
     Raises:
         ValueError: If an argument is out of bounds or a metric is not known.
         SettingsError: If a model, a label or a setting is not in order, or the device not there.
-        DataError: If there are fewer than two test users, or a cell in ``folder`` is of another
-            comparison.
+        DataError: If there are fewer than two test users, nothing of the users is held out, or a
+            cell in ``folder`` is of another comparison.
         ArtifactError: If ``folder`` holds something else, or cannot be written.
         MacridError: If no model was left: what the first one failed of.
 
@@ -221,6 +223,8 @@ def _check(split: Split, metrics: Sequence[str]) -> None:
             f"there are {len(split.test)} test users; standard errors need two or more: hold out "
             "more users"
         )
+    check_people(split.validation)
+    check_people(split.test)
 
 
 def _jobs(
@@ -329,6 +333,7 @@ def _about(split: Split, seeds: int) -> dict[str, Any]:
             "items": train.n_items,
             "events": len(train),
             "validation_users": len(split.validation),
+            "test_users_without_targets": int((np.diff(split.test.held_out.offsets) == 0).sum()),
             **_fingerprints(split),
         },
     }

@@ -20,7 +20,8 @@ class Comparison:
     Args:
         models: A row per model, as asked for: ``label, model, n_seeds``; for each metric its mean
             (over users, of each one's mean over seeds), ``METRIC_se`` (over users) and
-            ``METRIC_sd`` (of the seeds' means, divisor n - 1; null with one seed); ``seconds``
+            ``METRIC_se_seeds`` (of the seeds' means, over the root of their number; null with one
+            seed); ``seconds``
             (median over seeds), ``parameters``, beyond-accuracy columns (means over seeds), and
             ``failed``, the reason if there is one.
         cells: For each model and seed ``label, seed, metrics`` (means over users), ``beyond,
@@ -46,6 +47,11 @@ class Comparison:
         return self.about["metrics"]
 
     @property
+    def n_seeds(self) -> int:
+        """How many seeds the models have that have most."""
+        return max(self.models["n_seeds"].to_list())
+
+    @property
     def best(self) -> str:
         """The model with the highest mean of the metric."""
         return self.models.sort(self.metric, descending=True, nulls_last=True)["label"][0]
@@ -63,16 +69,20 @@ class Comparison:
         return pl.concat([same, turned]).sort("difference", descending=True, maintain_order=True)
 
     def table(self) -> pl.DataFrame:
-        """The models as text: mean ± standard error (standard deviation over seeds), and costs."""
+        """The models as text: mean ± standard error over users (over seeds), and costs."""
         rows = []
         for model in self.models.to_dicts():
             row = {"model": model["label"]}
             row |= {name: _measured(model, name) for name in self.metrics}
             row["seconds"] = _text(model["seconds"], ",.1f")
             row["parameters"] = _text(model["parameters"], ",")
-            row |= {name: _text(model[name], ".4f") for name in self.beyond}
             rows.append(row)
         return pl.DataFrame(rows)
+
+    def beyond_table(self) -> pl.DataFrame:
+        """What was measured beside accuracy, as text."""
+        numbers = (pl.Series(n, [_text(v, ".4f") for v in self.models[n]]) for n in self.beyond)
+        return self.models.select(model="label").with_columns(*numbers)
 
     def differences_table(self) -> pl.DataFrame:
         """Each model against the best, as text."""
@@ -89,11 +99,17 @@ class Comparison:
         )
 
     def remarks(self) -> list[str]:
-        """A sentence for each model of which a seed failed, and for what could not be measured."""
+        """Sentences on what failed, could not be measured, or may have been cut short."""
         failed = self.models.drop_nulls("failed")
         said = [f"{row['label']}: {row['failed']}" for row in failed.to_dicts()]
         unknown = [name for name in self.beyond if self.models[name].is_null().all()]
-        return said + [f"{name} needs a table of item features (--items)" for name in unknown]
+        said += [f"{name} needs a table of item features (--items)" for name in unknown]
+        if idle := self.about.get("data", {}).get("test_users_without_targets"):
+            said.append(f"of {idle:,} test users nothing is held out, and they score 0")
+        last = [cell for cell in self.cells if cell["epochs"] == cell["best_epoch"] is not None]
+        if rising := dict.fromkeys(cell["label"] for cell in last):
+            said.append(f"more epochs may do better: the last was the best of {', '.join(rising)}")
+        return said
 
     def to_dict(self) -> dict[str, Any]:
         """As ``comparison.json`` has it."""
@@ -119,7 +135,7 @@ class Comparison:
         """A model with its cells."""
         plain = ("label", "model", "n_seeds", "seconds", "parameters", "failed")
         metrics = {
-            name: {"mean": row[name], "se": row[f"{name}_se"], "sd": row[f"{name}_sd"]}
+            name: {"mean": row[name], "se": row[f"{name}_se"], "se_seeds": row[f"{name}_se_seeds"]}
             for name in self.metrics
         }
         mine = [cell for cell in self.cells if cell["label"] == row["label"]]
@@ -191,7 +207,8 @@ def _row(
     for number, name in enumerate(metrics):
         row[name] = float(values[:, number].mean())
         row[f"{name}_se"] = float(values[:, number].std() / np.sqrt(len(values)))
-        row[f"{name}_sd"] = float(of_seeds[:, number].std(ddof=1)) if len(cells) > 1 else None
+        spread = of_seeds[:, number].std(ddof=1) if len(cells) > 1 else None
+        row[f"{name}_se_seeds"] = None if spread is None else float(spread / np.sqrt(len(cells)))
     row["seconds"] = float(np.median([cell.seconds for cell in cells]))
     row["parameters"] = cells[0].parameters
     for name in beyond:
@@ -221,7 +238,7 @@ def _measured(model: Mapping[str, Any], name: str) -> str:
     """A metric as text."""
     if model[name] is None:
         return _NONE
-    spread = model[f"{name}_sd"]
+    spread = model[f"{name}_se_seeds"]
     shown = f"{model[name]:.4f} ± {model[f'{name}_se']:.4f}"
     return shown if spread is None else f"{shown} ({spread:.4f})"
 

@@ -114,9 +114,8 @@ def evaluate(
             f"metrics are {list(wanted)}, batch_size is {batch_size} and without_targets is "
             f"{without_targets!r}; expected are one metric or more, 1 or more, and 'zero' or 'drop'"
         )
+    check_people(people)
     someone = np.diff(people.held_out.offsets) > 0
-    if not len(people) or (without_targets == "drop" and not someone.any()):
-        raise DataError("there are no held-out users to evaluate on")
     fold_in = people.fold_in.with_catalogue(model.items)
     # Targets keep their own numbers beyond the catalogue, so that unknown ones count as missed.
     known = model.items.numbers(people.held_out.items.ids)
@@ -143,6 +142,22 @@ def evaluate(
     if without_targets == "drop":
         frame = frame.filter(pl.Series(someone))
     return Evaluation(frame)
+
+
+def check_people(people: HeldOut) -> None:
+    """Refuse people of whom nothing can be measured.
+
+    Raises:
+        DataError: If there are none, or nothing of them is held out.
+    """
+    if not len(people):
+        raise DataError("there are no held-out users to evaluate on")
+    if not len(people.held_out):
+        raise DataError(
+            f"of the {len(people):,} held-out users nothing is held out, so that every measure "
+            "would be 0; a fifth is, of people with five events or more: keep those "
+            "(min_user_events), or hold out more people"
+        )
 
 
 def parse_metric(name: str) -> tuple[str, Any, int]:

@@ -8,7 +8,7 @@ import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 from macrid.errors import SettingsError
 from macrid.models.catalog import model_class
@@ -16,6 +16,7 @@ from macrid.models.recommender import Recommender
 from macrid.training.settings import OneOf, Range, Real, Settings, TrainingSettings, Whole
 
 _KINDS = {int: Whole, float: Real}
+_OURS = frozenset({"seed", "device", "threads"})  # none of them makes a better model
 _WIDE = 100.0  # from which ratio of its ends on a new range is logarithmic
 MACHINE = frozenset({"device", "threads"})  # they belong to a machine, not to a search
 
@@ -63,6 +64,8 @@ class Search:
         ranges = ranges or {}
         if both := sorted(set(fixed) & set(ranges)):
             raise SettingsError(f"{', '.join(both)}: both fixed and searched; leave one out")
+        if idle := sorted(_OURS & set(ranges)):
+            raise SettingsError(f"{idle[0]} makes no better model; fix it, and search another")
         given = {name: _range(kinds, name, asked) for name, asked in ranges.items()}
         declared = _declared(kinds)
         space = {name: known for name, known in {**declared, **given}.items() if name not in fixed}
@@ -78,7 +81,10 @@ class Search:
             if isinstance(known := space[name], OneOf) and defaults[name] not in known.choices:
                 space[name] = OneOf(*known.choices, defaults[name])
         search = replace(search, space=space)
-        search.build(search.start())  # what would be refused in every trial is refused now
+        start = search.start()
+        beside = {n: k.low for n, k in space.items() if isinstance(k, Real) and k.zero}
+        for tried in (start, start | beside):  # what most trials would be refused for is said now
+            search.build(tried)
         return search
 
     def build(self, values: Mapping[str, Any]) -> tuple[Recommender, dict[str, Any]]:
@@ -109,21 +115,22 @@ class Search:
     def start(self) -> dict[str, Any]:
         """What is tried first: the defaults, or what a range has nearest to them."""
         defaults = self.everything()
-        return {name: known.nearest(defaults[name]) for name, known in self.space.items()}
+        # None is no limit, and the highest is the nearest to that.
+        unlimited = {n: k.high for n, k in self.space.items() if isinstance(k, Real | Whole)}
+        first: dict[str, Any] = {
+            name: unlimited.get(name) if defaults[name] is None else defaults[name]
+            for name in self.space
+        }
+        return {name: known.nearest(first[name]) for name, known in self.space.items()}
 
     def starts_with_defaults(self) -> bool:
-        """Whether what is tried first are the defaults; a declared range may lie beside one.
+        """Whether what is tried first are the defaults, which a range may exclude.
 
         Example:
             >>> Search.of("macridvae", ranges={"beta": "1..4"}).starts_with_defaults()
             False
         """
-        defaults, start = self.everything(), self.start()
-        declared = _declared(_kinds(self.model))
-        return all(
-            start[name] == defaults[name] or known == declared.get(name)
-            for name, known in self.space.items()
-        )
+        return {**self.everything(), **self.start()} == self.everything()
 
     def toml(self, values: Mapping[str, Any], reading: Mapping[str, Any]) -> str:
         """What ``macrid train --config`` takes, with some values of what is searched.
@@ -188,6 +195,8 @@ def _range(kinds: dict[str, type[Settings]], name: str, asked: Range | str) -> R
         asked = _parse(kinds, name, asked)
     if isinstance(asked, OneOf):
         choices = [_read(kinds, name, choice) for choice in asked.choices]
+        if _kind(kinds, name) in _KINDS and any(isinstance(one, bool) for one in asked.choices):
+            raise SettingsError(f"{name} is a number, and true and false are none; name numbers")
         if not choices:
             raise SettingsError(f"no value of {name} was given to search; name one or more")
         return OneOf(*dict.fromkeys(choices))
@@ -200,6 +209,12 @@ def _range(kinds: dict[str, type[Settings]], name: str, asked: Range | str) -> R
     return asked
 
 
+def _kind(kinds: dict[str, type[Settings]], name: str) -> Any:
+    """What a setting's values are, beside None."""
+    kind: Any = kinds[name].model_fields[name].annotation
+    return next((one for one in get_args(kind) if one in _KINDS), kind)
+
+
 def _parse(kinds: dict[str, type[Settings]], name: str, text: str) -> Range:
     """``LOW..HIGH``, or values with commas between them."""
     low, dots, high = text.partition("..")
@@ -210,7 +225,7 @@ def _parse(kinds: dict[str, type[Settings]], name: str, text: str) -> Range:
             return OneOf(*filter(None, map(str.strip, text.split(","))))
     if name not in kinds:
         _read(kinds, name, None)  # says what there is
-    kind: Any = kinds[name].model_fields[name].annotation
+    kind = _kind(kinds, name)
     if kind not in _KINDS:
         raise SettingsError(f"{name} has no order to go from {low} to {high} by; name its values")
     try:

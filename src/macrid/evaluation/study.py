@@ -57,14 +57,14 @@ def opened(
         name: Of the study in it.
         identity: What makes its trials comparable: data, model, settings, ranges.
         seed: Of the draws.
-        warmup: Epochs of a trial before it can be pruned.
+        warmup: Epochs after which a trial can be pruned, counted from 1.
 
     Raises:
         SettingsError: If the storage cannot be opened.
         DataError: If the study in it is another one.
         SearchFailed: If the storage fails on the way.
     """
-    pruner = optuna.pruners.MedianPruner(FIRST_UNPRUNED, n_warmup_steps=warmup)
+    pruner = optuna.pruners.MedianPruner(FIRST_UNPRUNED, n_warmup_steps=warmup + 1)
     storage = None if url is None else _storage(url)
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)

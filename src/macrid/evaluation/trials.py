@@ -16,6 +16,7 @@ STATES = {
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
 }
+KILLED = "its process was killed"  # the reason of a trial that could not give one
 _FEWEST = 5  # trials to tell from what matters
 _TOP = 5  # trials at least that are the best ones, in that
 
@@ -37,9 +38,12 @@ def values(search: Search, trial: FrozenTrial) -> dict[str, Any]:
     return {name: _value(search.space[name], drawn) for name, drawn in trial.params.items()}
 
 
-def labels(tried: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as Optuna knows them."""
-    return {name: label(value) for name, value in tried.items()}
+def as_drawn(search: Search, tried: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as Optuna draws them: a 0 that has no logarithm as what stands for it."""
+    return {
+        name: label(tried[name]) if isinstance(known, OneOf) else max(tried[name], known.low)
+        for name, known in search.space.items()
+    }
 
 
 def label(value: Any) -> Any:
@@ -73,7 +77,7 @@ def seconds(trial: FrozenTrial) -> float | None:
 
 def reason(trial: FrozenTrial) -> str:
     """Why a trial failed."""
-    return trial.user_attrs.get("reason", "its process was killed")
+    return trial.user_attrs.get("reason", KILLED)
 
 
 def outcome(trial: FrozenTrial) -> str:
@@ -93,7 +97,7 @@ def trial_table(search: Search, study: Study) -> pl.DataFrame:
             "value": None if trial.state == TrialState.FAIL else reached(trial),
             "seconds": seconds(trial),
             "reason": reason(trial) if trial.state == TrialState.FAIL else None,
-            **labels(values(search, trial)),
+            **{name: label(value) for name, value in values(search, trial).items()},
         }
         for trial in study.get_trials(deepcopy=False, states=tuple(STATES))
     ]

@@ -8,7 +8,7 @@ are pruned; one that diverges or does not fit into memory fails, and the search 
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from macrid.data.files import replace_file
 from macrid.data.splits import Split
 from macrid.errors import SearchFailed, SettingsError, TooLarge, TrainingDiverged
 from macrid.evaluation.interrupt import Interrupts
-from macrid.evaluation.protocol import DEFAULT_METRICS, evaluate
+from macrid.evaluation.protocol import DEFAULT_METRICS, check_people, evaluate
 from macrid.evaluation.search import MACHINE, Search
 from macrid.evaluation.study import (
     DONE,
@@ -34,10 +34,11 @@ from macrid.evaluation.study import (
     sign,
 )
 from macrid.evaluation.trials import (
+    KILLED,
+    as_drawn,
     best_trial,
     draw,
     importance,
-    labels,
     outcome,
     reached,
     seconds,
@@ -74,6 +75,7 @@ class Tuned:
             et al., 2023), sorted; empty when too few trials ended.
         test: Metrics of the best settings on the test users; None when they were left alone.
         popularity: The same of popularity.
+        data: Where the events are from and how they were read, as far as it was said.
     """
 
     search: Search
@@ -87,12 +89,15 @@ class Tuned:
     importance: dict[str, float]
     test: dict[str, dict[str, Any]] | None = None
     popularity: dict[str, dict[str, Any]] | None = None
+    data: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """As ``result.json`` has it."""
         states = self.trials["state"].to_list()
+        interrupted = sum(reason in {STOPPED, KILLED} for reason in self.trials["reason"])
         return {
             "model": self.search.model,
+            "data": self.data,
             "study": self.study,
             "best_trial": self.best,
             "settings": self.settings,
@@ -103,7 +108,8 @@ class Tuned:
             "baselines": {} if self.popularity is None else {"popularity": self.popularity},
             "trials": states.count("complete") + states.count("pruned"),
             "pruned": states.count("pruned"),
-            "failed": states.count("failed"),
+            "failed": states.count("failed") - interrupted,
+            "interrupted": interrupted,
             "seconds": round(self.trials["seconds"].sum(), 3),
             "importance": self.importance,
             "space": {name: str(known) for name, known in self.search.space.items()},
@@ -121,6 +127,7 @@ def tune(  # noqa: PLR0913  what, on whom, how long, where to
     minutes: float | None = None,
     test: bool = True,
     metrics: Sequence[str] = DEFAULT_METRICS,
+    source: str | Path | None = None,
     reading: Mapping[str, Any] | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Tuned:
@@ -139,13 +146,15 @@ def tune(  # noqa: PLR0913  what, on whom, how long, where to
         minutes: After which no further trial begins.
         test: Train the best settings once more and measure them on the test users.
         metrics: What to measure then, as for `evaluate`.
+        source: Where the events are from, to be said beside what was found.
         reading: How the events were read, for the table ``data`` of ``best.toml``.
         tell: Called with each line of progress.
 
     Raises:
         ValueError: If ``trials``, ``minutes``, ``storage`` or ``study`` is out of bounds or empty.
         SearchFailed: If not one trial was completed.
-        DataError: If the study in the storage is another one.
+        DataError: If the study in the storage is another one, or nothing of the validation users is
+            held out.
         SettingsError: If the storage cannot be opened, or the device is not there.
         ArtifactError: If the folder holds something else or another search, or cannot be written.
 
@@ -159,6 +168,7 @@ def tune(  # noqa: PLR0913  what, on whom, how long, where to
     """
     search = Search.of(search) if isinstance(search, str) else search
     check_request(search, trials=trials, minutes=minutes, storage=storage, study=study)
+    check_people(split.validation)
     name = study or search.model
     everything = search.everything()
     place = None if folder is None else Path(folder)
@@ -170,7 +180,7 @@ def tune(  # noqa: PLR0913  what, on whom, how long, where to
     with opened(storage, name, _identity(search, split), seed=seed, warmup=warmup) as opened_study:
         if place is not None and not read_result(place):  # whose folder it is from here on
             write_result(place, {"model": search.model, "study": name})
-        work = _Work(search, split, opened_study, place, dict(reading or {}), tell)
+        work = _Work(search, split, opened_study, place, source, dict(reading or {}), tell)
         work.run(trials, time.monotonic() + 60 * (minutes or float("inf")))
         tuned = work.found()
     if place is not None:
@@ -212,12 +222,13 @@ class _Work:
     split: Split
     study: Study
     folder: Path | None
+    source: str | Path | None
     reading: dict[str, Any]
     tell: Callable[[str], None]
 
     def run(self, wanted: int, deadline: float) -> None:
         """Trials until enough have ended, or it is too late for another, or all fail."""
-        self.study.enqueue_trial(labels(self.search.start()), skip_if_exists=True)
+        self.study.enqueue_trial(as_drawn(self.search, self.search.start()), skip_if_exists=True)
 
         def told(study: Study, trial: FrozenTrial) -> None:
             self.keep()
@@ -281,6 +292,7 @@ class _Work:
         return (
             f"The best of {len(done)} trials ({self.count(TrialState.PRUNED)} pruned, "
             f"{minutes:.1f} minutes): {MONITOR} {reached(best):.4f} on the validation users"
+            f"{f' of {self.source}' if self.source else ''}"
         )
 
     def progress(self, trial: FrozenTrial, wanted: int, deadline: float) -> str:
@@ -312,7 +324,7 @@ class _Work:
         if best is None:
             raise SearchFailed("no trial was completed in that time; give it more")
         settings, training = self.search.parts(values(self.search, best))
-        start = labels(self.search.start())
+        start = as_drawn(self.search, self.search.start())
         complete = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         first = [trial for trial in complete if trial.params == start]
         honest = self.search.starts_with_defaults()
@@ -326,6 +338,7 @@ class _Work:
             first[0].user_attrs["validation"] if first and honest else None,
             trial_table(self.search, self.study),
             importance(self.study),
+            data={**({"data": str(self.source)} if self.source else {}), **self.reading},
         )
 
     def count(self, *states: TrialState) -> int:

@@ -48,7 +48,9 @@ class MacridVAESettings(Settings):
         float, Field(ge=0, lt=1, description="share of events dropped"), Real(0.0, 0.95, step=0.05)
     ] = 0.5
     l2: Annotated[
-        float, Field(ge=0, description="weight of the squared weights"), Real(6.2e-6, 1.0, log=True)
+        float,
+        Field(ge=0, description="weight of the squared weights"),
+        Real(6.2e-6, 1.0, log=True, zero=True),
     ] = 0.0
     similarity: Annotated[
         Literal["cosine", "inner"],
@@ -139,6 +141,7 @@ class MacridVAE(Profiled):
     """
 
     name = "macridvae"
+    starts = ("random", "spectrum")
     Settings = MacridVAESettings
     settings: MacridVAESettings
     smaller = "take fewer n_dims, or sample the softmax (softmax='sampled:8192')"

@@ -25,6 +25,7 @@ def _numbers(value: Any) -> Any:
 Widths = Annotated[
     tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_numbers, json_schema_input_type=str)
 ]
+_L2, _L2_RANGE = "weight of the squared weights", Real(1e-7, 0.01, log=True, zero=True)
 _SIZE = "dimensions of a person's point"
 _HIDDEN = "widths of the layers between items and point, as [600]; the decoder has them reversed"
 
@@ -75,9 +76,7 @@ class MultVAESettings(DenseSettings):
         Field(ge=1, description="steps in which the weight of the KL would reach 1"),
         Whole(1000, 200_000, log=True),
     ] = 200_000
-    l2: Annotated[
-        float, Field(ge=0, description="weight of the squared weights"), Real(1e-7, 0.01, log=True)
-    ] = 0.0
+    l2: Annotated[float, Field(ge=0, description=_L2), _L2_RANGE] = 0.0
 
 
 class MultDAESettings(DenseSettings):
@@ -85,9 +84,7 @@ class MultDAESettings(DenseSettings):
 
     n_dims: Annotated[int, Field(ge=1, description=_SIZE), OneOf(100, 200, 400)] = 200
     hidden: Annotated[Widths, Field(description=_HIDDEN), OneOf((), (300,), (600,))] = ()
-    l2: Annotated[
-        float, Field(ge=0, description="weight of the squared weights"), Real(1e-7, 0.01, log=True)
-    ] = 2e-5
+    l2: Annotated[float, Field(ge=0, description=_L2), _L2_RANGE] = 2e-5
 
 
 class MultVAE(Trained):

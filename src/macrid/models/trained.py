@@ -1,6 +1,7 @@
 """What all networks share once they are built: training in epochs, scores, lists, weights."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,6 +33,7 @@ class Trained(Recommender):
 
     in_epochs: ClassVar[bool] = True
     follows: ClassVar[tuple[str, ...]] = ("block", "boost", "diversity", "popularity")
+    starts: ClassVar[tuple[str, ...]] = ("random",)  # which first weights it knows
     smaller: ClassVar[str] = "take smaller hidden layers"  # advice where memory is short
     network: VAE
 
@@ -46,18 +48,19 @@ class Trained(Recommender):
         """What training lowers."""
 
     def prepare(self, train: Interactions, settings: TrainingSettings) -> None:
-        """What the network should know of the data before the first step: by default nothing.
+        """What the network should know of the data before the first step: by default nothing."""
 
-        Raises:
-            SettingsError: If it is asked to start from what it cannot.
-        """
-        if settings.start != "random":
+    # What all share
+
+    def training_settings(self, given: Mapping[str, Any]) -> TrainingSettings:
+        """As `Recommender.training_settings`; it is asked to start from what it can."""
+        settings = super().training_settings(given)
+        if settings.start not in self.starts:
             raise SettingsError(
                 f"{self.name} starts from random weights only; set start='random' (the recipe "
                 "'fast' is MacridVAE's)"
             )
-
-    # What all share
+        return settings
 
     def _fit(self, train: Interactions, validation: HeldOut | None, options: dict) -> None:
         """See `_train`, which takes the options."""

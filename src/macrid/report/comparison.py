@@ -37,18 +37,23 @@ def write_report(comparison: Comparison, folder: str | Path) -> None:
         raise ArtifactError(f"cannot write to {folder}: {error.strerror}") from error
 
 
+BEYOND = "Beside accuracy, lists of 20: means over seeds"
+
+
 def table_title(comparison: Comparison) -> str:
     """What the numbers of the table are, in a sentence."""
     about = comparison.about
     sentence = f"{about['users']:,} test users: mean ± standard error over users"
-    n_seeds = len(about["seeds"])
-    return sentence if n_seeds == 1 else f"{sentence} (standard deviation over {n_seeds} seeds)"
+    n_seeds = comparison.n_seeds
+    return f"{sentence} (over {n_seeds} seeds)" if n_seeds > 1 else sentence
 
 
 def differences_title(comparison: Comparison) -> str:
     """What the differences, intervals and p-values are, in a sentence."""
     level, n_pairs = f"{comparison.about['level']:.0%} confidence", len(comparison.differences)
     what = f"{words(comparison.metric)} on the same users"
+    if comparison.n_seeds > 1:
+        what += ", each one's mean over seeds"
     if n_pairs == 1:
         return (
             f"Difference of {what}; the interval holds with {level} (bootstrap of users), the "
@@ -75,12 +80,14 @@ def markdown(comparison: Comparison) -> str:
     """The tables, and how they came about."""
     parts = ["# Models compared", "", f"{table_title(comparison)}.", ""]
     parts += _markdown_table(comparison.table())
+    if comparison.beyond:
+        parts += ["", f"{BEYOND}.", "", *_markdown_table(comparison.beyond_table())]
     if remarks := comparison.remarks():
         parts += ["", *(f"- {_cell(sentence)}" for sentence in remarks)]
     if len(comparison.differences):
         parts += ["", "## Differences between models", "", f"{differences_title(comparison)}.", ""]
         parts += _markdown_table(_all_pairs(comparison))
-    parts += ["", "## Conditions", "", *(f"- {line}" for line in _conditions(comparison))]
+    parts += ["", "## Conditions", "", *(f"- {_cell(line)}" for line in _conditions(comparison))]
     return "\n".join(parts) + "\n"
 
 
@@ -93,10 +100,12 @@ def page(comparison: Comparison) -> str:
     body = [
         *shell.paragraphs([f"{table_title(comparison)}."]),
         _html_table(comparison.table()),
-        *shell.paragraphs(comparison.remarks()),
     ]
+    if comparison.beyond:
+        body += [*shell.paragraphs([f"{BEYOND}."]), _html_table(comparison.beyond_table())]
+    body += shell.paragraphs(comparison.remarks())
     dots = "The dot is the mean, the line its 95% interval over users."
-    if len(comparison.about["seeds"]) > 1:
+    if comparison.n_seeds > 1:
         dots += " The small dots are the seeds."
     for name in comparison.metrics:
         body += _section(
@@ -121,7 +130,10 @@ def page(comparison: Comparison) -> str:
             _html_table(_all_pairs(comparison)),
             "</details>",
         ]
-    body += ["<h2>Conditions</h2>", *shell.paragraphs(_conditions(comparison))]
+    known, *settings = _conditions(comparison)
+    body += ["<h2>Conditions</h2>", *shell.paragraphs([known])]
+    body += ["<details><summary>Seeds, and all settings of each model</summary>"]
+    body += [*shell.paragraphs(settings), "</details>"]
     return shell.page("Models compared", body)
 
 
@@ -156,8 +168,9 @@ def _conditions(comparison: Comparison) -> list[str]:
     """How it came about: data, seeds, resampling, settings of each model."""
     about = comparison.about
     data = about["data"]
+    source = "".join(f"{name} {value}; " for name, value in about.get("source", {}).items())
     lines = [
-        f"macrid {about['macrid']}; {data['training_users']:,} training users, "
+        f"{source}macrid {about['macrid']}; {data['training_users']:,} training users, "
         f"{data['items']:,} items, {data['events']:,} events; epochs chosen on "
         f"{data['validation_users']:,} validation users",
         f"seeds {', '.join(map(str, about['seeds']))}; {about['resamples']:,} resamples of users "
@@ -182,8 +195,8 @@ def _markdown_table(table: pl.DataFrame) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    """Text that cannot break a table."""
-    return text.replace("|", "\\|").replace("\n", " ")
+    """Text that cannot break a table, nor begin a tag."""
+    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
 
 def _html_table(table: pl.DataFrame) -> str:

@@ -5,6 +5,8 @@ import textwrap
 from html import escape
 from typing import Any
 
+import numpy as np
+
 from macrid.evaluation.comparison import Comparison
 from macrid.report import shell
 
@@ -31,12 +33,23 @@ def metric_figure(comparison: Comparison, name: str) -> Any:
     figure.add_scatter(
         x=models[name].to_list(),
         y=list(range(len(labels))),
-        error_x={"array": (models[f"{name}_se"] * Z95).to_list(), "thickness": 2, "width": 5},
+        error_x=_within_bounds(models[name].to_numpy(), models[f"{name}_se"].to_numpy() * Z95),
         mode="markers",
         marker={"size": 12, "color": shell.BLUE},
-        hovertemplate="%{x:.4f} ± %{error_x.array:.4f}<extra></extra>",
+        customdata=(models[f"{name}_se"] * Z95).to_list(),
+        hovertemplate="%{x:.4f} ± %{customdata:.4f}<extra></extra>",
     )
     return rows_of(figure, labels)
+
+
+def _within_bounds(means: np.ndarray, reach: np.ndarray) -> dict[str, Any]:
+    """Intervals that end where a measure does, at 0 and 1."""
+    return {
+        "array": np.minimum(reach, 1 - means).tolist(),
+        "arrayminus": np.minimum(reach, means).tolist(),
+        "thickness": 2,
+        "width": 5,
+    }
 
 
 def difference_figure(comparison: Comparison) -> Any:
@@ -147,4 +160,5 @@ def rows_of(figure: Any, labels: list[str]) -> Any:
 
 def _broken(label: str) -> str:
     """A label for a figure, on several lines if it is long."""
-    return "<br>".join(map(escape, textwrap.wrap(label, 16) or [label]))
+    # Plotly knows tags, and no quotes that are escaped.
+    return "<br>".join(escape(one, quote=False) for one in textwrap.wrap(label, 16) or [label])

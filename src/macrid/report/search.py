@@ -21,7 +21,7 @@ _SLICES = 6  # settings that are shown one by one
 _MARKS = {"complete": (shell.BLUE, "circle"), "pruned": (shell.GREY, "x-thin-open")}
 _STYLE = """
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(19rem, 1fr)); gap: 1rem }
-.grid > div { min-width: 0 }
+.grid > div { min-width: 0; overflow: hidden }
 """
 
 
@@ -72,12 +72,13 @@ def _summary(result: dict[str, Any]) -> str:
     ]
     said = (
         f"<p>Trial {result['best_trial']} was the best of {result['trials']} that ended "
-        f"({result['pruned']} pruned, {result['failed']} more failed) in "
-        f"{result['seconds'] / 60:,.1f} minutes of training. Trials were chosen by {MONITOR} on "
-        "the validation users alone. The best of many trials is partly luck: on other people "
-        "expect less than its figure here.</p>"
+        f"({result['pruned']} pruned; {result['failed']} more failed, {result['interrupted']} were "
+        f"interrupted) in {result['seconds'] / 60:,.1f} minutes of training. Trials were chosen by "
+        f"{MONITOR} on the validation users alone. The best of many trials is partly luck: on "
+        "other people expect less than its figure here.</p>"
     )
-    return said + shell.table(["", *metrics], cells)
+    data = "; ".join(f"{name} {value}" for name, value in result["data"].items())
+    return "".join([said, *shell.paragraphs([data] * bool(data)), shell.table(["", *metrics], cells)])
 
 
 def _settings(result: dict[str, Any]) -> str:
@@ -90,14 +91,15 @@ def _settings(result: dict[str, Any]) -> str:
 
 def _history(tuned: Tuned) -> dict[str, Any]:
     """Each trial's value, and the best so far."""
-    traces = [_points(tuned.trials, "number", state) for state in _MARKS]
+    traces = [_points(tuned, "number", state) for state in _MARKS]
     complete = tuned.trials.filter(state="complete")
+    so_far = list(accumulate(complete["value"], max))
     best = {
         "type": "scatter",
         "mode": "lines",
         "name": "best so far",
-        "x": complete["number"].to_list(),
-        "y": list(accumulate(complete["value"], max)),
+        "x": [*complete["number"], tuned.trials["number"].max()],
+        "y": [*so_far, *so_far[-1:]],
         "line": {"shape": "hv", "color": shell.ORANGE, "width": 2},
     }
     return {"data": [best, *traces], "layout": _layout("trial", MONITOR)}
@@ -134,7 +136,7 @@ def _importance(tuned: Tuned) -> str:
 def _slice(tuned: Tuned, name: str) -> dict[str, Any]:
     """Values of the trials by one setting."""
     as_text = isinstance(tuned.search.space[name], OneOf)
-    traces = [_points(tuned.trials, name, state, as_text=as_text) for state in _MARKS]
+    traces = [_points(tuned, name, state, as_text=as_text) for state in _MARKS]
     layout = _layout(name, MONITOR)
     layout["showlegend"] = False
     layout["xaxis"] |= _axis(tuned.search.space[name])
@@ -159,13 +161,13 @@ def _axis(known: Range) -> dict[str, Any]:
     return {"range": [known.low - edge, known.high + edge]}
 
 
-def _points(
-    trials: pl.DataFrame, across: str, state: str, *, as_text: bool = False
-) -> dict[str, Any]:
+def _points(tuned: Tuned, across: str, state: str, *, as_text: bool = False) -> dict[str, Any]:
     """The trials of a state as points."""
-    shown = trials.filter(state=state)
+    shown = tuned.trials.filter(state=state)
     color, symbol = _MARKS[state]
     x = shown[across].to_list()
+    if (low := getattr(tuned.search.space.get(across), "low", None)) and not as_text:
+        x = [max(value, low) for value in x]  # a 0 stands where it was drawn
     return {
         "type": "scatter",
         "mode": "markers",

@@ -21,27 +21,33 @@ class Real:
         high: The largest.
         log: Whether equal ratios are as likely as each other, in place of equal differences.
         step: Only low, low + step, low + 2 step …
+        zero: Whether the smallest stands for 0, which has no logarithm.
 
     Example:
         >>> print(beta := Real(0.05, 5.0, step=0.05))
         0.05..5 by 0.05
         >>> beta.nearest(0.3333), beta.nearest(7)
         (0.35, 5.0)
+        >>> print(l2 := Real(1e-7, 0.01, log=True, zero=True), l2.nearest(1e-7))
+        0, 1e-07..0.01 log 0.0
     """
 
     low: float
     high: float
     log: bool = False
     step: float | None = None
+    zero: bool = False
 
     def __str__(self) -> str:
         by = f" by {self.step:g}" if self.step else ""
-        return f"{self.low:g}..{self.high:g}{by}{' log' * self.log}"
+        return f"{'0, ' * self.zero}{self.low:g}..{self.high:g}{by}{' log' * self.log}"
 
     def nearest(self, value: float) -> float:
         """What is nearest to a number, in four digits: more would only be harder to read."""
         if self.step:
             value = self.low + self.step * round((value - self.low) / self.step)
+        if self.zero and value <= self.low:
+            return 0.0
         digits = 12 if self.step else 4
         return min(max(float(f"{value:.{digits}g}"), self.low), self.high)
 
