@@ -78,7 +78,8 @@ def _summary(result: dict[str, Any]) -> str:
         "other people expect less than its figure here.</p>"
     )
     data = "; ".join(f"{name} {value}" for name, value in result["data"].items())
-    return "".join([said, *shell.paragraphs([data] * bool(data)), shell.table(["", *metrics], cells)])
+    parts = [said, *shell.paragraphs([data] * bool(data)), shell.table(["", *metrics], cells)]
+    return "".join(parts)
 
 
 def _settings(result: dict[str, Any]) -> str:
