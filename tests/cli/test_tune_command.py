@@ -13,6 +13,7 @@ import tomllib
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from macrid.cli.app import run
 from macrid.evaluation import tune as of_tune
@@ -38,6 +39,14 @@ def log(tmp_path_factory):
     path = tmp_path_factory.mktemp("log") / "log.csv"
     pl.DataFrame(events, schema=["user", "item"], orient="row").write_csv(path)
     return path
+
+
+def test_threads_are_of_any_model(log, tmp_path, capsys):
+    command = ["tune", str(log), "--model", "ease", "--trials", "1", "--out", str(tmp_path)]
+    before = torch.get_num_threads()
+    assert run([*command, "--threads", "1", "--json"]) == 0
+    torch.set_num_threads(before)
+    assert json.loads(capsys.readouterr().out)["data"] == {"data": str(log)}
 
 
 def words(log, out, trials, *more):

@@ -90,6 +90,7 @@ def tune(
     from macrid.evaluation.search import Search
     from macrid.evaluation.tune import check_request, tune
     from macrid.evaluation.tune_folder import BEST
+    from macrid.models.catalog import model_class
 
     names = o.metric_names(metrics)
     training = o.given(
@@ -99,7 +100,7 @@ def tune(
         seed=seed,
         precision=precision,
         device=device,
-        threads=threads,
+        threads=threads if model_class(model).in_epochs else None,  # of any model, see below
     )
     wanted = Search.of(model, o.pairs(settings, "--set") | training, o.pairs(search, "--search"))
     check_request(wanted, trials=trials, minutes=timeout, storage=storage, study=study)
