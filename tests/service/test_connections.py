@@ -21,6 +21,8 @@ from sqlalchemy import text
 from asking import PLAIN, ask
 from macrid.service.storage.engine import open_engine
 
+pytestmark = pytest.mark.xdist_group("connections")  # one service for most
+
 ASKED = {"history": ["0-01", "0-02", "1-04"], "k": 5}
 
 

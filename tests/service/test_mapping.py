@@ -16,6 +16,8 @@ from macrid.service.holder import Holder
 from macrid.service.mapping import among, components, draw
 from planted import fitted
 
+pytestmark = pytest.mark.xdist_group("mapping")  # a map takes seconds
+
 
 @pytest.fixture(scope="module")
 def served(folder):

@@ -15,6 +15,8 @@ from schemathesis import GenerationMode
 from macrid.service.app import create_app
 from macrid.service.settings import ServeSettings
 
+pytestmark = pytest.mark.xdist_group("openapi")  # one service for all
+
 METHODS = ("get", "post", "put", "delete", "patch")
 
 
