@@ -260,7 +260,7 @@ def test_patience_that_is_asked_for_counts_from_the_first_epoch():
 
 
 def test_a_recipe_goes_before_the_models_own_training():
-    fast = Vamp().training_settings({"recipe": "fast", "batch_size": 9})
+    fast = Vamp().training_settings({"recipe": "fast", "batch_size": 9, "start": "random"})
     assert (fast.epochs, fast.learning_rate, fast.batch_size) == (36, 4e-3, 9)
     assert fast.gradients == "unit"
 
