@@ -396,6 +396,7 @@ def test_a_member_that_reaches_outside_is_refused_and_the_archive_deleted(tmp_pa
         zipped({"a": b"file", "a/b": b"folder"}),
         b"no archive at all",
     ],
+    ids=["zip", "tar", "a file in a folder's place", "none"],  # bytes hold the time of day
 )
 def test_a_damaged_archive_is_deleted(tmp_path, body):
     (tmp_path / "a.zip").write_bytes(body)
