@@ -4,7 +4,8 @@
     python scripts/results.py --only ml-1m --models ease,macridvae --seeds 1
     python scripts/results.py --only none              only write the page again
 
-Cells (a model, a seed) that are finished are kept in benchmarks/.raw/results and not run again.
+Cells (a model, a seed) that are finished are kept in benchmarks/cells, committed, and not run
+again: anyone can compare two models user by user, or add one, without training the others.
 The data lie beside the checkout, in shared/data, or where MACRID_DATA says. Tuned settings are the
 TOML files of benchmarks/tuned/SET/, which `macrid tune` wrote.
 """
@@ -31,9 +32,10 @@ from macrid.evaluation.cells import Cell
 from macrid.evaluation.compare import Contender, compare
 from macrid.evaluation.comparison import Comparison, summarise
 from macrid.evaluation.significance import paired_differences
+from macrid.report.tables import markdown_table
 
 ROOT = Path(__file__).resolve().parent.parent
-RAW, TUNED = ROOT / "benchmarks" / ".raw" / "results", ROOT / "benchmarks" / "tuned"
+CELLS, TUNED = ROOT / "benchmarks" / "cells", ROOT / "benchmarks" / "tuned"
 PAGE = ROOT / "docs" / "results.md"
 ABOUT = """# Results
 
@@ -234,7 +236,7 @@ def measure(name: str, seed: int, given: argparse.Namespace) -> None:
         split_of(name, seed),
         contenders(name, given.models, given.threads),
         seeds=given.seeds,
-        folder=RAW / name / str(seed),
+        folder=CELLS / name / str(seed),
         tell=lambda line: print(line, flush=True),
     )
 
@@ -244,7 +246,7 @@ def found(name: str) -> Comparison | None:
     cells: dict[str, dict[int | None, list[Cell]]] = {}
     splits = SETS[name].splits
     for split in splits:
-        for path in sorted((RAW / name / str(split)).glob("cells/*/*/cell.json")):
+        for path in sorted((CELLS / name / str(split)).glob("cells/*/*/cell.json")):
             about = json.loads(path.read_bytes())
             del about["identity"]
             users = pl.read_parquet(path.with_name("users.parquet"))
@@ -291,15 +293,15 @@ def section(name: str) -> list[str]:
     table = comparison.table().with_columns(
         pl.Series("seeds", [counts[label] for label in comparison.models["label"]])
     )
-    lines += ["", *markdown(table)]
+    lines += ["", *markdown_table(table)]
     if missing := [one.label for one in DEFAULTS if one.label not in counts]:
         lines += ["", f"Not measured: {', '.join(missing)}."]
     if chosen.published:
         columns = ["published", "ndcg@100", "recall@20", "recall@50", "source"]
-        lines += ["", *markdown(pl.DataFrame(chosen.published, schema=columns, orient="row"))]
+        lines += ["", *markdown_table(pl.DataFrame(chosen.published, schema=columns, orient="row"))]
     if len(counts) > 1:
         lines += ["", f"Each against the best ({comparison.best}), NDCG@100 of the same users:", ""]
-        lines += markdown(comparison.differences_table())
+        lines += markdown_table(comparison.differences_table())
         lines += against_ease(comparison)
     return [*lines, *["", chosen.why] * bool(chosen.why), *tuned_words(name)]
 
@@ -337,12 +339,6 @@ def tuned_words(name: str) -> list[str]:
             f"`{path.stem}`: {' '.join(said)} Settings: `benchmarks/tuned/{name}/{path.name}`.",
         ]
     return lines
-
-
-def markdown(table: pl.DataFrame) -> list[str]:
-    """A table, numbers as they are."""
-    rows = [table.columns, ["---"] * table.width, *table.rows()]
-    return [f"| {' | '.join('' if cell is None else str(cell) for cell in row)} |" for row in rows]
 
 
 def header() -> list[str]:

@@ -25,7 +25,7 @@ def results(monkeypatch, tmp_path):
     monkeypatch.setattr(
         module, "DEFAULTS", (Contender("popularity", "popularity"), Contender("dae", "multdae"))
     )
-    for name in ("RAW", "TUNED"):
+    for name in ("CELLS", "TUNED"):
         monkeypatch.setattr(module, name, tmp_path / name)
     monkeypatch.setattr(module, "PAGE", tmp_path / "results.md")
     (tmp_path / "TUNED" / "planted").mkdir(parents=True)

@@ -33,7 +33,8 @@ def test_it_says_what_was_found(tuned):
     shown = visible(search_page(tuned))
     assert f"{tuned.validation['ndcg@100']['mean']:.4f} ± " in shown
     assert f"{tuned.test['recall@20']['mean']:.4f} ± " in shown
-    assert f"<td>regularization</td><td>{tuned.settings['regularization']}</td>" in shown
+    best = tuned.settings["regularization"]
+    assert f'<td>regularization</td><td class="number">{best}</td>' in shown
     assert "Trial" in shown
     assert "8 trials" in shown
     assert "a search of 1 setting<" in shown

@@ -15,6 +15,7 @@ from macrid.report.drawings import share_figure
 from macrid.report.findings import Findings, called
 from macrid.report.palette import colours
 from macrid.report.strips import MOST, STARTS, Strip
+from macrid.report.tables import html_table
 
 _TERMS, _LABELS = 5, 12  # shown of a concept; columns of the table of labels
 
@@ -91,7 +92,7 @@ def collapse(found: Findings) -> list[str]:
         "<h2>How items are shared out</h2>",
         *shell.paragraphs([said]),
         shell.drawn(share_figure(found.concepts, names), "shares"),
-        shell.table(["concept", "items", "of items", "of events"], rows),
+        html_table(["concept", "items", "of items", "of events"], rows),
     ]
 
 
@@ -114,7 +115,7 @@ def agreement(found: Findings) -> list[str]:
         f"chance); {measured.purity:.1%} of {measured.n_items:,} items "
         f"are of their concept's commonest {found.label.name}."
     )
-    table = shell.table(["concept", *shown, *(["others"] if rest else [])], rows)
+    table = html_table(["concept", *shown, *(["others"] if rest else [])], rows)
     return [f"<h2>Concepts against {name}</h2>", *shell.paragraphs([said]), table]
 
 

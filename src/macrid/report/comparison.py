@@ -15,6 +15,7 @@ from macrid.errors import ArtifactError
 from macrid.evaluation.comparison import Comparison
 from macrid.report import shell
 from macrid.report.figures import cost_figure, difference_figure, metric_figure
+from macrid.report.tables import html_frame, markdown_table, markdown_text
 
 
 def write_report(comparison: Comparison, folder: str | Path) -> None:
@@ -79,15 +80,20 @@ def words(metric: str) -> str:
 def markdown(comparison: Comparison) -> str:
     """The tables, and how they came about."""
     parts = ["# Models compared", "", f"{table_title(comparison)}.", ""]
-    parts += _markdown_table(comparison.table())
+    parts += markdown_table(comparison.table())
     if comparison.beyond:
-        parts += ["", f"{BEYOND}.", "", *_markdown_table(comparison.beyond_table())]
+        parts += ["", f"{BEYOND}.", "", *markdown_table(comparison.beyond_table())]
     if remarks := comparison.remarks():
-        parts += ["", *(f"- {_cell(sentence)}" for sentence in remarks)]
+        parts += ["", *(f"- {markdown_text(sentence)}" for sentence in remarks)]
     if len(comparison.differences):
         parts += ["", "## Differences between models", "", f"{differences_title(comparison)}.", ""]
-        parts += _markdown_table(_all_pairs(comparison))
-    parts += ["", "## Conditions", "", *(f"- {_cell(line)}" for line in _conditions(comparison))]
+        parts += markdown_table(_all_pairs(comparison))
+    parts += [
+        "",
+        "## Conditions",
+        "",
+        *(f"- {markdown_text(line)}" for line in _conditions(comparison)),
+    ]
     return "\n".join(parts) + "\n"
 
 
@@ -99,10 +105,10 @@ def page(comparison: Comparison) -> str:
     """
     body = [
         *shell.paragraphs([f"{table_title(comparison)}."]),
-        _html_table(comparison.table()),
+        html_frame(comparison.table()),
     ]
     if comparison.beyond:
-        body += [*shell.paragraphs([f"{BEYOND}."]), _html_table(comparison.beyond_table())]
+        body += [*shell.paragraphs([f"{BEYOND}."]), html_frame(comparison.beyond_table())]
     body += shell.paragraphs(comparison.remarks())
     dots = "The dot is the mean, the line its 95% interval over users."
     if comparison.n_seeds > 1:
@@ -127,7 +133,7 @@ def page(comparison: Comparison) -> str:
         )
         body += [
             f"<details><summary>All {len(comparison.differences)} pairs</summary>",
-            _html_table(_all_pairs(comparison)),
+            html_frame(_all_pairs(comparison)),
             "</details>",
         ]
     known, *settings = _conditions(comparison)
@@ -186,19 +192,3 @@ def _conditions(comparison: Comparison) -> list[str]:
             shown = ", ".join(f"{name} {value}" for name, value in known.items())
             lines.append(f"{cell['label']}: {shown or 'no settings'}")
     return lines
-
-
-def _markdown_table(table: pl.DataFrame) -> list[str]:
-    """A frame of text."""
-    rows = [table.columns, ["---"] * table.width, *table.rows()]
-    return [f"| {' | '.join(map(_cell, row))} |" for row in rows]
-
-
-def _cell(text: str) -> str:
-    """Text that cannot break a table, nor begin a tag."""
-    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
-
-
-def _html_table(table: pl.DataFrame) -> str:
-    """A frame of text."""
-    return shell.table(table.columns, table.rows())

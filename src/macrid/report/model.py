@@ -23,6 +23,7 @@ from macrid.report.figures import Z95
 from macrid.report.findings import Findings
 from macrid.report.plates import heat_plate, map_plate
 from macrid.report.scripts import STYLE, scripts
+from macrid.report.tables import html_table
 
 _CURVES = {
     "ndcg@100": "NDCG@100 of the validation users",
@@ -167,7 +168,7 @@ def _accuracy(found: Findings) -> list[str]:
         "<h2>How good its lists are</h2>",
         *shell.paragraphs(lines),
         f'<div class="curves">{figures}</div>',
-        shell.table(["", *map(words, metrics)], rows),
+        html_table(["", *map(words, metrics)], rows),
     ]
 
 
@@ -209,7 +210,7 @@ def _training(found: Findings) -> list[str]:
         title,
         *shell.paragraphs([sentence]),
         f'<div class="curves">{figures}</div>',
-        shell.table(columns, cells),
+        html_table(columns, cells),
     ]
 
 
@@ -229,5 +230,5 @@ def _settings(found: Findings, about: Source) -> list[str]:
     drawn = ["<h2>Settings and data</h2>"]
     for title, values in parts.items():
         rows = [[name, value] for name, value in values.items() if value not in (None, {})]
-        drawn += [*shell.paragraphs([f"{title}:"]), shell.table(["name", "value"], rows)]
+        drawn += [*shell.paragraphs([f"{title}:"]), html_table(["name", "value"], rows)]
     return drawn

@@ -14,6 +14,7 @@ from macrid.report.findings import Correlations, Findings, called
 from macrid.report.palette import colours
 from macrid.report.projection import PERPLEXITY, Atlas
 from macrid.report.scripts import data_script
+from macrid.report.tables import html_table
 
 _LABELS = 12  # that have a colour of their own, the commonest
 
@@ -81,7 +82,7 @@ def heat_plate(found: Findings) -> list[str]:
         '<div class="chips" id="heat-views"></div><p id="heat-said"></p>'
         '<div class="plot" id="heat"></div>',
         data_script("heat-data", content),
-        shell.table(["dimensions of", "rows", "uncorrelatedness"], rows),
+        html_table(["dimensions of", "rows", "uncorrelatedness"], rows),
     ]
 
 

@@ -14,6 +14,7 @@ from macrid.data.files import replace_file
 from macrid.evaluation.trials import label
 from macrid.evaluation.tune import MONITOR, Tuned
 from macrid.report import shell
+from macrid.report.tables import html_frame, html_table
 from macrid.training.settings import OneOf, Range
 
 PAGE = "report.html"
@@ -78,7 +79,7 @@ def _summary(result: dict[str, Any]) -> str:
         "other people expect less than its figure here.</p>"
     )
     data = "; ".join(f"{name} {value}" for name, value in result["data"].items())
-    parts = [said, *shell.paragraphs([data] * bool(data)), shell.table(["", *metrics], cells)]
+    parts = [said, *shell.paragraphs([data] * bool(data)), html_table(["", *metrics], cells)]
     return "".join(parts)
 
 
@@ -87,7 +88,7 @@ def _settings(result: dict[str, Any]) -> str:
     chosen = result["settings"] | result["training"]
     space = result["space"]
     rows = [[name, str(value), space.get(name, "fixed")] for name, value in chosen.items()]
-    return shell.table(["setting", "best", "searched"], rows)
+    return html_table(["setting", "best", "searched"], rows)
 
 
 def _history(tuned: Tuned) -> dict[str, Any]:
@@ -203,8 +204,7 @@ def _figure(name: str, content: dict[str, Any], height: int) -> str:
 def _trials(tuned: Tuned) -> str:
     """A row per trial, folded away."""
     shown = tuned.trials.with_columns(pl.col("value").round(4), pl.col("seconds").round(1))
-    table = shell.table(shown.columns, shown.rows())
-    return f"<details><summary>{len(shown)} trials</summary>{table}</details>"
+    return f"<details><summary>{len(shown)} trials</summary>{html_frame(shown)}</details>"
 
 
 def _measure(measured: dict[str, Any] | None) -> str:

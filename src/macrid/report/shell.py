@@ -40,6 +40,7 @@ p { margin: .3rem 0; color: var(--soft); overflow-wrap: anywhere }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums }
 th, td { padding: .35rem .9rem .35rem 0; text-align: left; white-space: nowrap;
   border-bottom: 1px solid var(--line) }
+.number { text-align: right }
 th:first-child, td:first-child { position: sticky; left: 0; background: var(--paper);
   white-space: normal; min-width: 7rem }
 summary { cursor: pointer; margin: 1rem 0 }
@@ -80,23 +81,6 @@ def page(title: str, body: Iterable[str], *, style: str = "", script: str = "") 
             f"<script>{_SETTLE}{script}</script>\n</body>\n</html>\n",
         ]
     )
-
-
-def table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """Rows as a table, which scrolls by itself where it is too wide.
-
-    Example:
-        >>> table(["a<b"], [[None], [1.5]]).partition("<tbody>")[2][:49]
-        '<tr><td></td></tr><tr><td>1.5</td></tr></tbody></'
-    """
-    head = "".join(f"<th>{escape(name)}</th>" for name in header)
-    cells = (
-        "".join(f"<td>{'' if cell is None else escape(str(cell))}</td>" for cell in row)
-        for row in rows
-    )
-    body = "".join(f"<tr>{row}</tr>" for row in cells)
-    drawn = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="wide">{drawn}</div>'
 
 
 def drawn(figure: Any, name: str) -> str:

@@ -15,6 +15,7 @@ from macrid.errors import ArtifactError
 from macrid.evaluation.sweep import METRIC, Swept
 from macrid.report import shell
 from macrid.report.picture import RAMP, picture
+from macrid.report.tables import html_frame, markdown_table
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up")  # by number of concepts, in turn
 _AXES = {METRIC: "Recall@20, validation users", "beta": "beta"}
@@ -90,9 +91,9 @@ def conditions(swept: Swept) -> list[str]:
 def markdown(swept: Swept) -> str:
     """The figure, the correlations, the trainings, and how they came about."""
     parts = ["# Uncorrelatedness and recall", "", "![](sweep.svg)", "", f"{title(swept)}.", ""]
-    parts += _markdown_table(correlation_table(swept))
+    parts += markdown_table(correlation_table(swept))
     parts += ["", *(f"- {line}" for line in conditions(swept)), "", "## Trainings", ""]
-    return "\n".join([*parts, *_markdown_table(_trainings(swept)), ""])
+    return "\n".join([*parts, *markdown_table(_trainings(swept)), ""])
 
 
 def page(swept: Swept) -> str:
@@ -106,10 +107,10 @@ def page(swept: Swept) -> str:
         for across, name in ((METRIC, "recall"), ("beta", "beta"))
         for of in ("items", "people")
     ]
-    folded = f"<details><summary>All trainings</summary>{_html_table(_trainings(swept))}</details>"
+    folded = f"<details><summary>All trainings</summary>{html_frame(_trainings(swept))}</details>"
     body = [
         *shell.paragraphs([f"{title(swept)}."]),
-        _html_table(correlation_table(swept)),
+        html_frame(correlation_table(swept)),
         *figures,
         "<h2>Conditions</h2>",
         *shell.paragraphs(conditions(swept)),
@@ -184,14 +185,3 @@ def _interval(row: dict[str, Any]) -> str:
     if row["low"] is None:
         return f"{row['rho']:+.2f}"
     return f"{row['rho']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f})"
-
-
-def _markdown_table(table: pl.DataFrame) -> list[str]:
-    """A frame, a line per row."""
-    rows = [table.columns, ["---"] * table.width, *table.rows()]
-    return [f"| {' | '.join('' if c is None else str(c) for c in row)} |" for row in rows]
-
-
-def _html_table(table: pl.DataFrame) -> str:
-    """A frame as an HTML table."""
-    return shell.table(table.columns, table.rows())
