@@ -13,12 +13,18 @@ from macrid.models.catalog import MODELS
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "results.py"
 
 
-@pytest.fixture
-def results(monkeypatch, tmp_path):
-    """The script, on the planted world in two splits, with two quick models and a tuned one."""
+def script():
+    """The script as a module."""
     spec = importlib.util.spec_from_file_location("results", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def results(monkeypatch, tmp_path):
+    """The script, on the planted world in two splits, with two quick models and a tuned one."""
+    module = script()
     world = module.Set("Planted", "nowhere", "Two groups.", splits=(1, 2), training={"epochs": 2})
     monkeypatch.setattr(module, "SETS", {"planted": world, "other": world})
     monkeypatch.setattr(module, "split_of", lambda name, seed: planted.split())
@@ -73,3 +79,10 @@ def test_an_unknown_model_is_named(results):
 
 def test_the_sets_name_real_models(results):
     assert {one.model for one in results.DEFAULTS} <= set(MODELS)
+
+
+def test_the_page_says_what_the_committed_cells_say():
+    module = script()
+    page = module.PAGE.read_text(encoding="utf-8")
+    for name in module.SETS:
+        assert "\n".join(module.section(name)) in page

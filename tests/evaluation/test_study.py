@@ -151,7 +151,7 @@ class TestStorage:
             study.optimize(objective, n_trials=1)
 
     def test_one_that_can_be_read_alone_is_a_sentence_too(self, url):
-        with pytest.raises(SearchFailed, match="failed: the disk is full"), at(url):  # noqa: PT012
+        with pytest.raises(SearchFailed, match=r"study\.db failed: the disk is full"), at(url):  # noqa: PT012
             try:
                 raise optuna.exceptions.StorageInternalError("the disk is full")
             finally:

@@ -85,9 +85,10 @@ def opened(
         cause = error.__context__ if stumbled else error
         if not isinstance(cause, OptunaError | SQLAlchemyError):
             raise
+        where = _shown(url) if url else "in memory"
         raise SearchFailed(
-            f"the study's storage failed: {_first_line(cause)}; once it is mended, the same "
-            "command goes on"
+            f"the study's storage {where} failed: {_first_line(cause)}; once it is mended, the "
+            "same command goes on"
         ) from error
     finally:
         optuna.logging.set_verbosity(before)
