@@ -246,7 +246,7 @@ def found(name: str) -> Comparison | None:
     cells: dict[str, dict[int | None, list[Cell]]] = {}
     splits = SETS[name].splits
     for split in splits:
-        for path in sorted((CELLS / name / str(split)).glob("cells/*/*/cell.json")):
+        for path in sorted((CELLS / name / str(split)).glob("cells/*/[!.]*/cell.json")):
             about = json.loads(path.read_bytes())
             del about["identity"]
             users = pl.read_parquet(path.with_name("users.parquet"))

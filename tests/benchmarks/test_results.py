@@ -4,9 +4,11 @@ import argparse
 import importlib.util
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import planted
+from macrid.evaluation.cells import Cell
 from macrid.evaluation.compare import Contender
 from macrid.models.catalog import MODELS
 
@@ -64,6 +66,41 @@ def test_a_model_that_is_not_there_in_every_split_is_left_out(results):
     given = argparse.Namespace(models="dae", seeds=1, threads=1)
     results.measure("planted", 1, given)
     assert results.found("planted").models["label"].to_list() == ["popularity"]
+
+
+def cell(validation, values, epochs=1):
+    """One model, one seed, by what it reaches."""
+    metrics = ("ndcg@100", "recall@20", "recall@50")
+    users = pl.DataFrame(
+        {"user_id": [*map(str, range(len(values)))], **dict.fromkeys(metrics, values)}
+    )
+    return Cell({}, {}, 1.0, 1, epochs, epochs, validation, {}, users)
+
+
+def test_who_is_held_against_ease_is_chosen_on_the_validation_users(results):
+    cells = {
+        "lucky": {1: cell(0.4, [0.5] * 20)},
+        "chosen": {1: cell(0.5, [0.4, 0.5] * 10), 2: cell(0.3, [0.4, 0.5] * 10)},
+        "closed": {None: cell(0.9, [0.6] * 20, epochs=None)},
+        "ease": {None: cell(0.1, [0.3] * 20, epochs=None)},
+    }
+    cells["lucky"][2] = cell(0.3, [0.5] * 20)
+    found = results.summarise(
+        cells,
+        models={label: label for label in cells},
+        failed={},
+        metrics=["ndcg@100", "recall@20", "recall@50"],
+        about={},
+    )
+    sentence = results.against_ease(found)[1]
+    assert "(chosen) less EASE" in sentence
+    assert "+0.1500" in sentence
+
+
+def test_the_validation_of_several_splits_is_their_mean(results):
+    whole = results.together([cell(0.2, [0.1, 0.2]), cell(0.4, [0.3, 0.4])])
+    assert whole.validation == pytest.approx(0.3)
+    assert whole.users["ndcg@100"].to_list() == [0.1, 0.2, 0.3, 0.4]
 
 
 def test_what_was_not_measured_is_said(results):

@@ -487,6 +487,13 @@ class TestBadInput:
         assert all(word in sentence for word in words), sentence
         assert not (tmp_path / "m").exists()
 
+    def test_people_too_short_to_be_measured(self, tmp_path, capsys):
+        events = "".join(f"{user},{item}\n" for user in range(30) for item in range(3))
+        source = self.write(tmp_path / "log.csv", f"user,item\n{events}")
+        words = ["train", source, "--out", tmp_path / "m", "--min-user-events", "1", *QUICK]
+        assert "nothing is held out" in refused(words, capsys)
+        assert not (tmp_path / "m").exists()
+
     @pytest.mark.parametrize(
         ("flags", "words"),
         [

@@ -106,6 +106,37 @@ def test_labels_are_given_or_follow_the_model_of_a_search(log, tmp_path, capsys)
     assert found["source"] == {"data": str(log), "min_user_events": 4}
 
 
+def test_files_are_found_whatever_their_names_and_are_of_macridvae_if_they_say_nothing(
+    log, tmp_path, capsys
+):
+    (tmp_path / "beta=2").mkdir()
+    file = tmp_path / "beta=2" / "best.toml"
+    file.write_text("[settings]\nn_dims = 4\nn_concepts = 2\n")
+    words = [
+        "compare",
+        str(log),
+        "--out",
+        str(tmp_path / "c"),
+        "--models",
+        f"{file}, p = popularity",
+    ]
+    assert run([*words, *QUICK[:4], "--seeds", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["models"]
+    assert [(m["label"], m["model"]) for m in found] == [
+        ("macridvae-tuned", "macridvae"),
+        ("p", "popularity"),
+    ]
+
+
+def test_settings_of_training_can_be_of_one_model(log, tmp_path, capsys):
+    words = ["compare", str(log), "--out", str(tmp_path), "--models", "multdae,macridvae"]
+    words += ["--set", "macridvae.recipe=fast", "--set", "macridvae.epochs=3", *QUICK]
+    assert run([*words, "--set", "macridvae.n_dims=4", "--seeds", "1", "--json"]) == 0
+    dae, vae = (m["cells"][0]["training"] for m in json.loads(capsys.readouterr().out)["models"])
+    assert (dae["recipe"], dae["epochs"]) == ("faithful", 2)
+    assert (vae["recipe"], vae["epochs"], vae["batch_size"]) == ("fast", 3, 20)
+
+
 def test_without_plotly_there_is_a_note(log, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
     assert run(["compare", str(log), "--out", str(tmp_path), "--models", "popularity"]) == 0
@@ -185,8 +216,14 @@ def test_stopped_before_the_first_cell_it_speaks_of_none(log, tmp_path, capsys, 
         (["--models", ""], "no model was named"),
         (["--models", "ease,ease"], "--models has 'ease' twice"),
         (["--models", "nowhere.toml"], "cannot read nowhere.toml: No such file or directory"),
-        (["--models", "a=ease,a=multvae"], "--models has 'a' twice; call one of them otherwise"),
-        (["--models", "ease,multdae", "--recipe", "fast"], "starts from random weights only"),
+        (
+            ["--models", "a=ease,a=multvae"],
+            "twice; call one of them otherwise, as in other=multvae",
+        ),
+        (["--models", "ease,multdae", "--recipe", "fast"], "--set macridvae.recipe=fast"),
+        (["--models", "ease", "--set", "ease.epochs=2"], "no setting 'epochs'"),
+        (["--models", "multdae", "--set", "multdae.seed=2"], "no setting 'seed'"),
+        (["--models", "multdae", "--set", "multdae.epochs=0"], "epochs is '0'"),
         (
             ["--models", "ease", *["--set", "ease.regularization=2"] * 2],
             "--set names ease.regularization twice",

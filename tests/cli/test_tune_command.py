@@ -44,9 +44,21 @@ def log(tmp_path_factory):
 def test_threads_are_of_any_model(log, tmp_path, capsys):
     command = ["tune", str(log), "--model", "ease", "--trials", "1", "--out", str(tmp_path)]
     before = torch.get_num_threads()
-    assert run([*command, "--threads", "1", "--json"]) == 0
-    torch.set_num_threads(before)
+    try:
+        torch.set_num_threads(2)
+        assert run([*command, "--threads", "1", "--json"]) == 0
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
     assert json.loads(capsys.readouterr().out)["data"] == {"data": str(log)}
+
+
+@pytest.mark.parametrize("wrong", ["-1", "0", "1025"])
+def test_threads_are_one_or_more(log, tmp_path, capsys, wrong):
+    command = ["tune", str(log), "--model", "ease", "--out", str(tmp_path / "new")]
+    assert run([*command, "--threads", wrong]) == 2
+    assert "--threads" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "new").exists()
 
 
 def words(log, out, trials, *more):

@@ -77,6 +77,12 @@ def test_a_default_that_is_no_choice_becomes_one():
     assert Search.of("vamp").start()["batch_size"] == 200
 
 
+def test_no_limit_is_a_choice_only_where_leaving_it_out_says_so():
+    assert Search.of("macridvae", ranges={"patience": "null,60"}).start()["patience"] is None
+    with pytest.raises(SettingsError, match=r"patience cannot be searched in null.* it means 51"):
+        Search.of("vamp", ranges={"patience": "null,60"})
+
+
 def test_what_is_fixed_is_not_searched():
     search = Search.of("macridvae", {"beta": "2.0", "epochs": "3", "n_dims": 8})
     assert search.fixed == {"beta": 2.0, "epochs": 3, "n_dims": 8}

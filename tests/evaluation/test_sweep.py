@@ -114,7 +114,7 @@ def test_without_validation_users_there_is_nothing_to_measure():
         fold_in=nobody.fold_in.take_users(np.arange(0)),
         held_out=nobody.held_out.take_users(np.arange(0)),
     )
-    with pytest.raises(DataError, match="no validation users"):
+    with pytest.raises(DataError, match="no held-out users"):
         sweep(replace(split(), validation=nobody), PLAN)
 
 

@@ -3,13 +3,15 @@
 import json
 import re
 import tomllib
+from dataclasses import replace
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
 
 import macrid
-from macrid.data.splits import hold_out_users
+from macrid.data.splits import HeldOut, hold_out_users
 from macrid.errors import (
     ArtifactError,
     DataError,
@@ -40,6 +42,12 @@ def tiny(ranges=None, **fixed):
     kept = {name: value for name, value in declared.items() if name not in ranges}
     fixed = {name: value for name, value in (kept | TINY | fixed).items() if name not in ranges}
     return Search.of("macridvae", fixed, ranges)
+
+
+def nobody(people):
+    """Test users, none left."""
+    none = np.arange(0)
+    return HeldOut(people.test.fold_in.take_users(none), people.test.held_out.take_users(none))
 
 
 def states(tuned):
@@ -236,6 +244,23 @@ class TestFailures:
         with pytest.raises(ZeroDivisionError):
             tune(tiny(), split(), trials=2)
 
+    def test_a_bug_is_a_failure_and_a_stop_is_none(self, tmp_path, monkeypatch):
+        prepare, errors = MacridVAE.prepare, [KeyboardInterrupt(), RuntimeError("broken")]
+
+        def broken(*arguments):
+            if errors:
+                raise errors.pop(0)
+            prepare(*arguments)
+
+        monkeypatch.setattr(MacridVAE, "prepare", broken)
+        for kind in (KeyboardInterrupt, RuntimeError):
+            with pytest.raises(kind):
+                tune(tiny(), split(), trials=2, folder=tmp_path)
+        tuned = tune(tiny(), split(), trials=2, folder=tmp_path, test=False)
+        assert tuned.trials["reason"].to_list() == ["stopped", "broken", None, None]
+        told = tuned.to_dict()
+        assert (told["trials"], told["failed"], told["interrupted"]) == (2, 1, 1)
+
     def test_in_no_time_nothing_is_found(self):
         with pytest.raises(SearchFailed, match="in that time"):
             tune("ease", split(), minutes=1e-9)
@@ -276,7 +301,6 @@ def test_no_trials_no_time_and_no_names_are_refused(tmp_path, wrong, sentence):
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_zero_that_has_no_logarithm_is_tried_and_written(tmp_path):
     declared = Search.of("macridvae", TINY)
     fixed = {name: value for name, value in declared.start().items() if name != "l2"}
@@ -294,9 +318,14 @@ def test_people_of_whom_nothing_is_held_out_are_refused(tmp_path):
     alone = macrid.read({"user": [*range(20)], "item": ["the only one"] * 20})
     with pytest.raises(DataError, match="of the 5 held-out users nothing is held out"):
         tune("ease", hold_out_users(alone, n_users=5), folder=tmp_path / "new")
+    people = split()
+    with pytest.raises(DataError, match="there are no held-out users"):
+        tune("ease", replace(people, test=nobody(people)), folder=tmp_path / "new")
     assert not (tmp_path / "new").exists()
+    assert tune("ease", replace(people, test=nobody(people)), trials=1, test=False).test is None
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_device_that_is_not_there_is_refused_before_the_first_trial(tmp_path):
     with pytest.raises(SettingsError, match="device is 'cuda', but torch finds none"):
         tune(tiny(device="cuda"), split(), folder=tmp_path / "new")

@@ -154,7 +154,10 @@ def test_the_weight_in_training_is_that_of_the_settings(tmp_path):
 
 
 def test_the_fast_recipe_is_refused_with_a_way_out():
-    with pytest.raises(SettingsError, match=r"multdae starts from random.*set start='random'"):
+    with pytest.raises(
+        SettingsError,
+        match=r"multdae starts from random weights only, .* leave that out, or the recipe 'fast'",
+    ):
         MultDAE(n_dims=4).fit(planted.split().train, recipe="fast", epochs=1)
 
 

@@ -5,11 +5,13 @@ import json
 import re
 import sys
 
+import numpy as np
 import pytest
 
 from macrid.errors import ArtifactError, MissingExtra
 from macrid.evaluation.compare import Contender, compare
 from macrid.report.comparison import markdown, page, words, write_report
+from macrid.report.figures import _within_bounds, metric_figure
 from planted import split
 
 # One worker, as what is shared takes seconds.
@@ -158,6 +160,19 @@ def test_figures_hold_the_numbers_of_the_comparison(found, html):
     assert forest["x"] == pytest.approx(found.against_best()["difference"].to_list())
     low = [x - d for x, d in zip(forest["x"], forest["error_x"]["arrayminus"], strict=True)]
     assert low == pytest.approx(found.against_best()["low"].to_list())
+
+
+def test_intervals_end_where_a_measure_does():
+    bounded = _within_bounds(np.array([0.02, 0.5, 0.97]), np.array([0.05, 0.1, 0.05]))
+    assert bounded["array"] == pytest.approx([0.05, 0.1, 0.03])
+    assert bounded["arrayminus"] == pytest.approx([0.02, 0.1, 0.05])
+
+
+def test_dots_of_seeds_only_where_there_are_several():
+    pytest.importorskip("plotly")
+    once = compare(split(), ["popularity", "ease"], seeds=3)
+    assert len(metric_figure(once, "ndcg@100").data[0].x) == 0
+    assert "small dots" not in page(once)
 
 
 def test_metrics_in_words():

@@ -50,9 +50,7 @@ def compare(
     device: Annotated[
         str | None, Option(help="Where to train: auto, cpu, cuda, mps.", show_default="auto")
     ] = None,
-    threads: Annotated[
-        int | None, Option(help="Processor threads.", show_default="torch's choice")
-    ] = None,
+    threads: o.Threads = None,
     metrics: o.Metrics = o.METRICS,
     beyond: Annotated[
         bool,
@@ -164,13 +162,14 @@ def _contenders(
 ) -> list[Any]:
     """Who is compared: names and TOML files, with what the flags say of them."""
     from macrid.evaluation.compare import Contender
+    from macrid.models.catalog import model_class
 
     written = {}
     for entry in entries:
-        label, config = _named(entry)
+        label, what, config = _named(entry)
         if label in written:
             raise SettingsError(
-                f"--models has {label!r} twice; call one of them otherwise, as in other={label}"
+                f"--models has {label!r} twice; call one of them otherwise, as in other={what}"
             )
         written[label] = config
         _tell_of_data(entry, config.get("data", {}), reading)
@@ -180,23 +179,42 @@ def _contenders(
     chosen = []
     for label, config in written.items():
         name = config.get("model", "macridvae")
-        own = {**config.get("settings", {}), **given[label]}
-        one = Contender(label, name, own, config.get("training", {}))
-        if one.build().in_epochs:
-            one = Contender(label, name, own, {**one.training, **training})
+        of_training = _of_training(name)
+        own = {n: value for n, value in given[label].items() if n not in of_training}
+        how = {n: value for n, value in given[label].items() if n in of_training}
+        common = training if model_class(name).in_epochs else {}
+        one = Contender(
+            label,
+            name,
+            {**config.get("settings", {}), **own},
+            {**config.get("training", {}), **common, **how},
+        )
         one.options(0)  # refused now, before anything is read
         chosen.append(one)
     return chosen
 
 
-def _named(entry: str) -> tuple[str, dict[str, Any]]:
-    """What an entry is called, and what it says: a name or a TOML file, with a label or without."""
-    label, _, what = entry.rpartition("=")
+def _of_training(model: str) -> set[str]:
+    """Which settings are of a model's training; seeds and the machine are of the comparison."""
+    from macrid.models.catalog import model_class
+    from macrid.training.settings import TrainingSettings
+
+    if not model_class(model).in_epochs:
+        return set()
+    return {*TrainingSettings.model_fields} - {"seed", "device", "threads"}
+
+
+def _named(entry: str) -> tuple[str, str, dict[str, Any]]:
+    """What an entry is called, the name or TOML file that it is, and what that says."""
+    label, equals, what = map(str.strip, entry.partition("="))
+    if not equals or Path(entry).is_file():
+        label, what = "", entry
     if not what.endswith(".toml"):
-        return label or what, {"model": what}
+        return label or what, what, {"model": what}
     config = o.read_config(Path(what))
     stem = Path(what).stem  # macrid tune calls all of its files best.toml
-    return label or (f"{config['model']}-tuned" if stem == "best" else stem), config
+    tuned = f"{config.get('model', 'macridvae')}-tuned"
+    return label or (tuned if stem == "best" else stem), what, config
 
 
 def _by_label(settings: dict[str, str], labels: list[str]) -> dict[str, dict[str, str]]:

@@ -19,6 +19,10 @@ Metrics = Annotated[str, typer.Option(help="Comma-separated ndcg@k and recall@k,
 Baselines = Annotated[
     bool, typer.Option("--baselines/--no-baselines", help="Measure popularity and EASE too.")
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option(help="Processor threads.", show_default="torch's choice", min=1, max=1024),
+]
 ItemTable = Annotated[
     Path | None, typer.Option("--items", help="A table with one row per item: titles, genres …")
 ]

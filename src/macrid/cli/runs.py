@@ -13,7 +13,7 @@ from macrid.cli.source import read_split_or_events
 from macrid.data.splits import Split, everyone
 from macrid.errors import DataError, SettingsError, TrainingDiverged
 from macrid.evaluation.baselines import measure_baselines
-from macrid.evaluation.protocol import DEFAULT_METRICS, evaluate
+from macrid.evaluation.protocol import DEFAULT_METRICS, check_people, evaluate
 from macrid.models.artifact import load
 from macrid.models.catalog import model_class
 from macrid.models.recommender import Recommender
@@ -80,11 +80,13 @@ def _train(
 ) -> Recommender:
     """The work itself, after the checks."""
     events, split = read_split_or_events(run.source, DataSettings.of(wanted["read"]))
+    for people in (split.validation, split.test):
+        check_people(people)  # or the model would be trained, and then not measured
     check_space(run.out, model, split.train.n_items)
-    people, train = len(split.validation), split.train
+    train = split.train
     note(
         f"training on {train.n_users:,} users, {train.n_items:,} items and {len(train):,} events; "
-        f"the best epoch is chosen on {people:,} other users"
+        f"the best epoch is chosen on {len(split.validation):,} other users"
     )
     if chosen := RECIPES[options.get("recipe", "faithful")]:
         shown = ", ".join(f"{name} {options[name]}" for name in chosen)

@@ -46,9 +46,7 @@ def sweep(
     device: Annotated[
         str | None, Option(help="Where to train: auto, cpu, cuda, mps.", show_default="auto")
     ] = None,
-    threads: Annotated[
-        int | None, Option(help="Processor threads.", show_default="torch's choice")
-    ] = None,
+    threads: o.Threads = None,
     overwrite: Annotated[
         bool, Option("--overwrite", help="Replace trainings in --out of other settings or data.")
     ] = False,

@@ -66,9 +66,7 @@ def train(
     device: Annotated[
         str | None, Option(help="Where to train: auto, cpu, cuda, mps.", show_default="auto")
     ] = None,
-    threads: Annotated[
-        int | None, Option(help="Processor threads.", show_default="torch's choice")
-    ] = None,
+    threads: o.Threads = None,
     refit: Annotated[
         bool, Option("--refit", help="Then train on everyone for the best number of epochs.")
     ] = False,

@@ -56,9 +56,7 @@ def tune(
     device: Annotated[
         str | None, Option(help="Where to train: auto, cpu, cuda, mps.", show_default="auto")
     ] = None,
-    threads: Annotated[
-        int | None, Option(help="Processor threads.", show_default="torch's choice")
-    ] = None,
+    threads: o.Threads = None,
     timeout: Annotated[
         float | None,
         Option(help="Minutes after which no further trial begins.", show_default="none"),

@@ -119,8 +119,8 @@ def compare(  # noqa: PLR0913  on what, which, how often, by what, where to
 ) -> Comparison:
     """Train every model with every seed on one split, and compare them on its test users.
 
-    A model that fails (too large, diverged, settings it cannot follow) is a row with the reason; a
-    seed that fails is left out of its means, and said.
+    A model that fails (too large, diverged) is a row with the reason; a seed that fails is left out
+    of its means, and said. Settings that one cannot follow are refused before any is trained.
 
     Args:
         split: Training users, validation users to choose epochs by, test users.

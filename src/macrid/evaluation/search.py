@@ -76,6 +76,7 @@ class Search:
             )
         search = cls(model, fixed, {})
         defaults = search.everything()
+        _check_none(given, defaults)
         for name in set(declared) & set(space) - set(given):
             # A list has no nearest end, and a search begins with the defaults.
             if isinstance(known := space[name], OneOf) and defaults[name] not in known.choices:
@@ -178,19 +179,35 @@ def _declared(kinds: dict[str, type[Settings]]) -> dict[str, Range]:
     }
 
 
-def _read(kinds: dict[str, type[Settings]], name: str, value: Any) -> Any:
-    """A value as its setting's type, within its bounds."""
+def _check_known(kinds: dict[str, type[Settings]], name: str) -> None:
+    """Refuse a setting that there is not."""
     if name not in kinds:
         near = difflib.get_close_matches(name, kinds, 1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise SettingsError(
             f"there is no setting {name!r}; {hint}known: {', '.join(kinds) or 'none'}"
         )
+
+
+def _check_none(ranges: Mapping[str, Range], defaults: Mapping[str, Any]) -> None:
+    """Refuse None as a value where leaving a setting out of a TOML file means another one."""
+    for name, known in ranges.items():
+        if isinstance(known, OneOf) and None in known.choices and defaults[name] is not None:
+            raise SettingsError(
+                f"{name} cannot be searched in null: a configuration file has no word for it, and "
+                f"without {name} it means {defaults[name]}; name other values"
+            )
+
+
+def _read(kinds: dict[str, type[Settings]], name: str, value: Any) -> Any:
+    """A value as its setting's type, within its bounds."""
+    _check_known(kinds, name)
     return getattr(kinds[name].of({name: value}), name)
 
 
 def _range(kinds: dict[str, type[Settings]], name: str, asked: Range | str) -> Range:
     """A range that was asked for, checked."""
+    _check_known(kinds, name)
     if isinstance(asked, str):
         asked = _parse(kinds, name, asked)
     if isinstance(asked, OneOf):
@@ -223,8 +240,6 @@ def _parse(kinds: dict[str, type[Settings]], name: str, text: str) -> Range:
             return OneOf(*(tuple(v) if isinstance(v, list) else v for v in json.loads(f"[{text}]")))
         except ValueError:
             return OneOf(*filter(None, map(str.strip, text.split(","))))
-    if name not in kinds:
-        _read(kinds, name, None)  # says what there is
     kind = _kind(kinds, name)
     if kind not in _KINDS:
         raise SettingsError(f"{name} has no order to go from {low} to {high} by; name its values")

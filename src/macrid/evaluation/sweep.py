@@ -18,11 +18,11 @@ from jaxtyping import Float
 from scipy.stats import rankdata
 
 from macrid.data.splits import Split
-from macrid.errors import DataError, TooLarge, TrainingDiverged
+from macrid.errors import TooLarge, TrainingDiverged
 from macrid.evaluation.cells import FORMAT, Cell, check_folder, find_cell, keep_cell
 from macrid.evaluation.disentanglement import item_uncorrelatedness, people_uncorrelatedness
 from macrid.evaluation.plan import FEWEST, Plan
-from macrid.evaluation.protocol import evaluate
+from macrid.evaluation.protocol import check_people, evaluate
 from macrid.evaluation.search import MACHINE
 from macrid.evaluation.significance import LEVEL, RESAMPLES
 from macrid.models.macridvae import MacridVAE
@@ -102,8 +102,7 @@ def sweep(
         (3, 12)
     """
     plan = plan or Plan()
-    if not len(split.validation):
-        raise DataError("there are no validation users to rank for; hold out some users")
+    check_people(split.validation)
     place = None if folder is None else Path(folder)
     jobs = _jobs(plan, split)
     finished = {} if place is None else _finished(jobs, place, overwrite=overwrite)

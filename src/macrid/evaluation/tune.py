@@ -153,8 +153,7 @@ def tune(  # noqa: PLR0913  what, on whom, how long, where to
     Raises:
         ValueError: If ``trials``, ``minutes``, ``storage`` or ``study`` is out of bounds or empty.
         SearchFailed: If not one trial was completed.
-        DataError: If the study in the storage is another one, or nothing of the validation users is
-            held out.
+        DataError: If the study in the storage is another one, or nothing of the users is held out.
         SettingsError: If the storage cannot be opened, or the device is not there.
         ArtifactError: If the folder holds something else or another search, or cannot be written.
 
@@ -168,7 +167,8 @@ def tune(  # noqa: PLR0913  what, on whom, how long, where to
     """
     search = Search.of(search) if isinstance(search, str) else search
     check_request(search, trials=trials, minutes=minutes, storage=storage, study=study)
-    check_people(split.validation)
+    for people in (split.validation, *[split.test] * test):
+        check_people(people)
     name = study or search.model
     everything = search.everything()
     place = None if folder is None else Path(folder)
@@ -265,7 +265,9 @@ class _Work:
             with self.interrupts.let_through():
                 model.fit(self.split.train, self.split.validation, **options, **watching)
                 measured = evaluate(model, self.split.validation, metrics=[MONITOR])
-        except _FAILURES as error:
+        except optuna.exceptions.OptunaError:  # pruned, or nothing can be written down
+            raise
+        except Exception as error:
             trial.set_user_attr("reason", str(error) or type(error).__name__)
             raise
         except KeyboardInterrupt:

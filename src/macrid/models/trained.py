@@ -57,8 +57,9 @@ class Trained(Recommender):
         settings = super().training_settings(given)
         if settings.start not in self.starts:
             raise SettingsError(
-                f"{self.name} starts from random weights only; set start='random' (the recipe "
-                "'fast' is MacridVAE's)"
+                f"{self.name} starts from random weights only, and start is {settings.start!r}; "
+                "leave that out, or the recipe 'fast', which is MacridVAE's (in a comparison, give "
+                "it to that alone: --set macridvae.recipe=fast)"
             )
         return settings
 

@@ -20,7 +20,7 @@ def metric_figure(comparison: Comparison, name: str) -> Any:
     models = comparison.models.drop_nulls(comparison.metric)
     models = models.sort(comparison.metric, descending=True, maintain_order=True)
     labels = models["label"].to_list()
-    seeds = [cell for cell in comparison.cells if len(comparison.about["seeds"]) > 1]
+    seeds = [cell for cell in comparison.cells if comparison.n_seeds > 1]
     figure = shell.blank()
     figure.add_scatter(
         x=[cell["metrics"][name] for cell in seeds],

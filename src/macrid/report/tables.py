@@ -7,7 +7,9 @@ from typing import Any
 
 import polars as pl
 
-_NUMBER, _NOTHING = re.compile(r"[+−-]?\d"), {"", "–"}
+# With signs, units of a percent, intervals and errors: "0.42 ± 0.01 (0.003)", "-0.1 to +0.1".
+_NUMBER = re.compile(r"[+−-]?\d([\d\s.,±+−%()e-]|to)*")
+_NOTHING = {"", "–"}
 
 
 def html_table(header: Iterable[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -65,4 +67,4 @@ def _text(cell: Any) -> str:
 def _of_numbers(rows: Sequence[Sequence[str]], n_columns: int) -> list[bool]:
     """Whether each column has numbers and nothing else."""
     shown = [{row[column] for row in rows} - _NOTHING for column in range(n_columns)]
-    return [bool(texts) and all(map(_NUMBER.match, texts)) for texts in shown]
+    return [bool(texts) and all(map(_NUMBER.fullmatch, texts)) for texts in shown]

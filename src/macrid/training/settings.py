@@ -102,12 +102,10 @@ class OneOf:
         """A value itself if it is a choice; else the nearest number, or the first choice."""
         if value in self.choices:
             return value
-        numbers = isinstance(value, int | float) and not isinstance(self.choices[0], str | tuple)
-        return (
-            min(self.choices, key=lambda choice: abs(choice - value))
-            if numbers
-            else self.choices[0]
-        )
+        numbers = [choice for choice in self.choices if isinstance(choice, int | float)]
+        if not numbers or not isinstance(value, int | float):
+            return self.choices[0]
+        return min(numbers, key=lambda choice: abs(choice - value))
 
 
 Range = Real | Whole | OneOf
