@@ -30,7 +30,11 @@ def compare(
     seeds: Annotated[int, Option(help="Trainings of each model: seeds 98765, 1, 2 …")] = 3,
     settings: Annotated[
         list[str] | None,
-        Option("--set", help="A setting of one model, as in --set macridvae.beta=2; repeatable."),
+        Option(
+            "--set",
+            help="A setting of one model, or of its training, as in --set macridvae.beta=2; "
+            "repeatable.",
+        ),
     ] = None,
     recipe: Annotated[str | None, Option(help="faithful or fast.", show_default="faithful")] = None,
     epochs: Annotated[
@@ -75,7 +79,7 @@ def compare(
     """Train models on one split, with several seeds, and compare them on the same test users.
 
     Options of training hold for every model that is trained in epochs, and go before what a TOML
-    file says. The same command goes on where it was stopped: a finished cell is not run again.
+    file says; --set goes before both. The same command goes on where it was stopped: a finished cell is not run again.
 
     Example: macrid compare ratings.csv --models ease,multvae,macridvae --seeds 5 --out compared
     """
