@@ -79,7 +79,8 @@ def compare(
     """Train models on one split, with several seeds, and compare them on the same test users.
 
     Options of training hold for every model that is trained in epochs, and go before what a TOML
-    file says; --set goes before both. The same command goes on where it was stopped: a finished cell is not run again.
+    file says; --set goes before both. The same command goes on where it was stopped: a finished
+    cell is not run again.
 
     Example: macrid compare ratings.csv --models ease,multvae,macridvae --seeds 5 --out compared
     """
