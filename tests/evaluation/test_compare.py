@@ -244,7 +244,7 @@ def test_what_may_mislead_is_said():
     assert found.remarks() == ["more epochs may do better: the last was the best of small"]
     data = {**found.about["data"], "test_users_without_targets": 3}
     other = dataclasses.replace(found, about={**found.about, "data": data}, cells=[])
-    assert other.remarks() == ["of 3 test users nothing is held out, and they score 0"]
+    assert other.remarks() == ["test users of whom nothing is held out, and who score 0: 3"]
 
 
 def test_a_seed_that_fails_is_left_out_and_said():

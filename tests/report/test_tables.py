@@ -8,14 +8,23 @@ from macrid.report.tables import html_frame, html_table, markdown_table
 
 @pytest.mark.parametrize(
     "column",
-    [["0.42 ± 0.01", "–"], ["+0.1 to +0.2", "-3"], ["1,234", None], [7, 2.5], ["12%", "1e-05"]],
+    [["0.42", "–"], ["+0.1", "-3"], ["1,234.5", None], [7, 2.5], ["12%", "1e-05"]],
 )
 def test_numbers_stand_to_the_right(column):
     assert markdown_table(pl.DataFrame({"x": column}, strict=False))[1] == "| ---: |"
     assert html_table(["x"], [[cell] for cell in column]).count('class="number"') == 3
 
 
-@pytest.mark.parametrize("column", [["0.42", "ease"], ["2md", "3-layers"], ["–", ""], [None, None]])
+@pytest.mark.parametrize(
+    "column",
+    [
+        ["0.42", "ease"],
+        ["0.4 ± 0.1", "0.4 ± 0.1 (0.02)"],
+        ["2md", "3-layers"],
+        ["–", ""],
+        [None, None],
+    ],
+)
 def test_all_else_to_the_left(column):
     assert markdown_table(pl.DataFrame({"x": column}))[1] == "| --- |"
     assert "number" not in html_table(["x"], [[cell] for cell in column])

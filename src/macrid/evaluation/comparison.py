@@ -105,7 +105,7 @@ class Comparison:
         unknown = [name for name in self.beyond if self.models[name].is_null().all()]
         said += [f"{name} needs a table of item features (--items)" for name in unknown]
         if idle := self.about.get("data", {}).get("test_users_without_targets"):
-            said.append(f"of {idle:,} test users nothing is held out, and they score 0")
+            said.append(f"test users of whom nothing is held out, and who score 0: {idle:,}")
         last = [cell for cell in self.cells if cell["epochs"] == cell["best_epoch"] is not None]
         if rising := dict.fromkeys(cell["label"] for cell in last):
             said.append(f"more epochs may do better: the last was the best of {', '.join(rising)}")

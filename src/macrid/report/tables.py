@@ -1,4 +1,4 @@
-"""Tables for pages and for Markdown: text to the left, numbers to the right."""
+"""Tables for pages and for Markdown: text to the left, single numbers to the right."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
-# With signs, units of a percent, intervals and errors: "0.42 ± 0.01 (0.003)", "-0.1 to +0.1".
-_NUMBER = re.compile(r"[+−-]?\d([\d\s.,±+−%()e-]|to)*")
+# One number. Means with errors and intervals are as long as each other but for what comes last.
+_NUMBER = re.compile(r"[+−-]?[\d,]+(\.\d+)?(e[+-]?\d+)?%?")
 _NOTHING = {"", "–"}
 
 
@@ -45,8 +45,8 @@ def markdown_table(table: pl.DataFrame) -> list[str]:
     r"""A frame, a line per row.
 
     Example:
-        >>> markdown_table(pl.DataFrame({"model": ["a|b"], "recall": ["0.1 ± 0.01"]}))
-        ['| model | recall |', '| --- | ---: |', '| a\\|b | 0.1 ± 0.01 |']
+        >>> markdown_table(pl.DataFrame({"model": ["a|b"], "seconds": ["1,024.5"]}))
+        ['| model | seconds |', '| --- | ---: |', '| a\\|b | 1,024.5 |']
     """
     rows = [[markdown_text(_text(cell)) for cell in row] for row in table.rows()]
     rules = ["---" + ":" * numbers for numbers in _of_numbers(rows, table.width)]
@@ -65,6 +65,6 @@ def _text(cell: Any) -> str:
 
 
 def _of_numbers(rows: Sequence[Sequence[str]], n_columns: int) -> list[bool]:
-    """Whether each column has numbers and nothing else."""
+    """Whether each column has single numbers and nothing else."""
     shown = [{row[column] for row in rows} - _NOTHING for column in range(n_columns)]
     return [bool(texts) and all(map(_NUMBER.fullmatch, texts)) for texts in shown]
