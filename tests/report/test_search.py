@@ -77,7 +77,7 @@ def test_without_a_test_few_trials_and_with_failures_it_still_says_what_it_can(t
     assert "Too few trials ended" in shown
     assert "a &lt;b&gt; &amp; c" in shown
     assert "test users" not in shown
-    assert "1 pruned; 1 more failed, 0 were interrupted" in shown
+    assert "1 pruned; 1 more failed, 0 interrupted" in shown
 
 
 def test_without_plotly_the_extra_is_named(tuned, monkeypatch):
