@@ -73,7 +73,7 @@ def _summary(result: dict[str, Any]) -> str:
     ]
     said = (
         f"<p>Trial {result['best_trial']} was the best of {result['trials']} that ended "
-        f"({result['pruned']} pruned; {result['failed']} more failed, {result['interrupted']} were "
+        f"({result['pruned']} pruned; {result['failed']} more failed, {result['interrupted']} "
         f"interrupted) in {result['seconds'] / 60:,.1f} minutes of training. Trials were chosen by "
         f"{MONITOR} on the validation users alone. The best of many trials is partly luck: on "
         "other people expect less than its figure here.</p>"
